@@ -1,0 +1,53 @@
+//! Moments as the store keeps them: whole microseconds since 1970-01-01T00:00:00Z.
+
+use std::{fmt, ops::Add, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// A moment, in microseconds UTC.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Micros(pub i64);
+
+impl Micros {
+    /// 0001-01-01T00:00:00Z, the first moment of `google.protobuf.Timestamp`.
+    pub const MIN: Self = Self(-62_135_596_800_000_000);
+    /// 9999-12-31T23:59:59.999999Z, its last.
+    pub const MAX: Self = Self(253_402_300_799_999_999);
+
+    /// Whole seconds since the epoch, rounded down.
+    pub const fn seconds(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+
+    /// Whole milliseconds since the epoch, rounded down.
+    pub const fn millis(self) -> i64 {
+        self.0.div_euclid(1_000)
+    }
+
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1_000_000))
+    }
+}
+
+impl Add<Duration> for Micros {
+    type Output = Self;
+
+    fn add(self, d: Duration) -> Self {
+        let micros = i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(micros).min(Self::MAX.0))
+    }
+}
+
+/// RFC 3339, for facts in errors.
+impl fmt::Display for Micros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stamp = prost_types::Timestamp {
+            seconds: self.seconds(),
+            nanos: i32::try_from(self.0.rem_euclid(1_000_000) * 1_000).unwrap_or(0),
+        };
+        stamp.fmt(f)
+    }
+}

@@ -1,0 +1,105 @@
+//! Every failure of the store, classified once: conflict, unavailable, bug. "Not found" is
+//! an `Option`, a taken name is a `bool`: neither is an error.
+
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
+
+/// A failure of the store. Its text is the driver's, for logs only; values never stand in it.
+#[derive(Debug, thiserror::Error)]
+#[error("store: {what}")]
+pub struct Error {
+    kind: Kind,
+    what: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Conflict,
+    Unavailable,
+    Bug,
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Another transaction came first; the same work may be tried again.
+    pub fn is_conflict(&self) -> bool {
+        self.kind == Kind::Conflict
+    }
+
+    /// The store is away, or too slow to answer.
+    pub fn is_unavailable(&self) -> bool {
+        self.kind == Kind::Unavailable
+    }
+
+    /// A row that cannot be read.
+    pub fn corrupt(what: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Bug,
+            what: what.into(),
+        }
+    }
+
+    /// The store is away, for a reason of ours.
+    pub fn unavailable(what: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Unavailable,
+            what: what.into(),
+        }
+    }
+}
+
+impl From<DbErr> for Error {
+    fn from(e: DbErr) -> Self {
+        // `Display` only: `Debug` of a PostgreSQL error prints the row's values.
+        Self {
+            kind: classify(&e),
+            what: e.to_string(),
+        }
+    }
+}
+
+/// Serialization failure, deadlock, lock not available; SQLite's busy and locked, plain and extended.
+const CONFLICTS: &[&str] = &["40001", "40P01", "55P03", "5", "6", "261", "262", "517"];
+
+/// PostgreSQL's classes 08 (connection), 53 (resources), 57 (operator intervention), 58 (system).
+const AWAY_CLASSES: &[&str] = &["08", "53", "57", "58"];
+
+/// SQLite's I/O error, full disk, cannot open, read-only, not a database.
+const AWAY_SQLITE: &[&str] = &["10", "13", "14", "8", "26"];
+
+fn classify(e: &DbErr) -> Kind {
+    if let Some(SqlErr::UniqueConstraintViolation(_)) = e.sql_err() {
+        return Kind::Conflict;
+    }
+    let runtime = match e {
+        DbErr::ConnectionAcquire(_) => return Kind::Unavailable,
+        DbErr::Conn(r) | DbErr::Exec(r) | DbErr::Query(r) => r,
+        _ => return Kind::Bug,
+    };
+    let RuntimeErr::SqlxError(sqlx) = runtime else {
+        return Kind::Unavailable;
+    };
+    let Some(database) = sqlx.as_database_error() else {
+        // Io, Tls, Protocol, PoolTimedOut, PoolClosed, WorkerCrashed.
+        return Kind::Unavailable;
+    };
+    let Some(code) = database.code() else {
+        return Kind::Bug;
+    };
+    let code = code.as_ref();
+    if CONFLICTS.contains(&code) {
+        Kind::Conflict
+    } else if code.len() == 5 && AWAY_CLASSES.contains(&&code[..2])
+        || code.len() <= 4 && AWAY_SQLITE.contains(&primary(code).as_str())
+    {
+        Kind::Unavailable
+    } else {
+        Kind::Bug
+    }
+}
+
+/// SQLite's extended codes carry the primary one in the low byte.
+fn primary(code: &str) -> String {
+    code.parse::<u32>()
+        .map_or_else(|_| code.to_owned(), |n| (n & 0xff).to_string())
+}

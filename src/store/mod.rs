@@ -1,0 +1,5 @@
+//! SeaORM's only home.
+
+mod error;
+
+pub use error::{Error, Result};
