@@ -1,5 +1,65 @@
-//! What happens and in what order.
+//! What happens and in what order: transactions, replay by `request_id`, side effects. A
+//! noun's methods stand in the file of that noun.
 
+mod ambient;
+mod cards;
+mod contacts;
 mod error;
+mod links;
+mod placements;
+mod principal;
+mod provenance;
+mod serving;
+mod sweep;
+mod tap;
+mod write;
 
+use std::{sync::Arc, time::Duration};
+
+use crate::{keys::KeyRing, store::Store};
+
+pub use ambient::Ambient;
+pub use cards::CardChanges;
 pub use error::{Error, Result, bug};
+pub use links::LinkDraft;
+pub use placements::{PlacementChanges, PlacementDraft};
+pub use principal::{Principal, Scope};
+pub use provenance::{Evidence, Provenance, Verdict};
+pub use serving::{Item, Menu, Outcome, Viewer};
+pub use tap::Tap;
+pub use write::{Call, RequestId};
+
+/// The service, whichever door one comes in by.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub store: Store,
+    pub keys: Arc<KeyRing>,
+    pub ambient: Ambient,
+    pub rules: Arc<Rules>,
+}
+
+/// The settings that rules read.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub cards_per_merchant: u64,
+    pub placements_per_merchant: u64,
+    /// From a card's deletion to its purge.
+    pub purge_after: Duration,
+    /// How long a link opens when nobody says.
+    pub link_ttl: Duration,
+    /// How long a served token opens.
+    pub served_ttl: Duration,
+    /// How long a served answer holds when nothing is to change before.
+    pub max_age: Duration,
+    /// How long answers are kept by `request_id`.
+    pub keep_answers: Duration,
+    /// What links begin with, without a slash at the end.
+    pub public_url: String,
+}
+
+impl App {
+    /// The address that opens a token.
+    fn open_uri(&self, token: &str) -> String {
+        format!("{}/t/{token}", self.rules.public_url)
+    }
+}

@@ -41,6 +41,12 @@ impl Add<Duration> for Micros {
     }
 }
 
+/// The time of a version: now, but always after the version before, whatever the clocks of
+/// two replicas say.
+pub fn after(last: Micros, now: Micros) -> Micros {
+    now.max(Micros(last.0 + 1))
+}
+
 /// RFC 3339, for facts in errors.
 impl fmt::Display for Micros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

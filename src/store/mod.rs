@@ -1,5 +1,132 @@
-//! SeaORM's only home.
+//! SeaORM's only home. One type, `Db`, over a connection or a transaction; a noun's queries
+//! stand in the file of that noun. What differs between the engines stands in `backend.rs`.
 
+mod audit;
+mod backend;
+mod cards;
+mod entity;
 mod error;
+mod history;
+mod links;
+mod migration;
+mod placements;
+mod requests;
 
+use std::time::Duration;
+
+use sea_orm::{
+    ActiveModelBehavior, ActiveModelTrait, DatabaseConnection, DatabaseTransaction, EntityTrait,
+    IntoActiveModel, PrimaryKeyTrait, TryInsertResult,
+};
+use secrecy::SecretString;
+
+use crate::domain::{Clearance, Door, Merchant};
+
+pub use audit::AuditEntry;
 pub use error::{Error, Result};
+pub use requests::Claim;
+
+/// Where the rows are, and how many connections may look at them.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `sqlite://path`, or `postgres://…`.
+    pub url: SecretString,
+    /// Connections at most; on SQLite the readers, beside one writer.
+    pub max_connections: u32,
+    /// How long a call waits for a connection.
+    pub acquire_timeout: Duration,
+    /// How long PostgreSQL may work on one statement.
+    pub statement_timeout: Duration,
+}
+
+/// The store: SQLite in a file, or PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct Store {
+    writer: DatabaseConnection,
+    reads: Reads,
+}
+
+/// Queries, over a connection or within a transaction.
+#[derive(Clone, Debug)]
+pub struct Db<C>(C);
+
+/// Queries outside a transaction. They see every write that was acknowledged before.
+pub type Reads = Db<DatabaseConnection>;
+
+/// A transaction that writes; dropped, it never was.
+pub type Tx = Db<DatabaseTransaction>;
+
+impl Store {
+    /// Opens the store; a SQLite file and its folder are made where there are none.
+    pub async fn open(options: &Options) -> Result<Self> {
+        let (writer, reader) = backend::connect(options).await?;
+        Ok(Self {
+            writer,
+            reads: Db(reader),
+        })
+    }
+
+    /// Brings the schema up to date. Processes that start together do it once.
+    pub async fn migrate(&self) -> Result<()> {
+        backend::migrate(&self.writer).await
+    }
+
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    /// A transaction that may write; on SQLite the only one.
+    pub async fn begin(&self) -> Result<Tx> {
+        Ok(Db(backend::begin(&self.writer).await?))
+    }
+
+    /// Whether the store answers and its schema is there.
+    pub async fn ping(&self) -> Result<()> {
+        entity::request::Entity::find().one(&self.reads.0).await?;
+        Ok(())
+    }
+}
+
+impl Tx {
+    /// The writes never were.
+    pub async fn rollback(self) -> Result<()> {
+        Ok(self.0.rollback().await?)
+    }
+
+    /// After this the writes are durable.
+    pub async fn commit(self) -> Result<()> {
+        Ok(self.0.commit().await?)
+    }
+}
+
+/// Writes history as the service itself.
+const SELF: &str = "mingpian";
+
+impl Tx {
+    /// The number of the new row, or `None` when a unique name or slot is taken. Never
+    /// "insert, catch the error, read": after an error PostgreSQL's transaction is dead.
+    async fn insert_unless_taken<A>(&self, row: A) -> Result<Option<i64>>
+    where
+        A: ActiveModelTrait + ActiveModelBehavior + Send,
+        <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+        <A::Entity as EntityTrait>::PrimaryKey: PrimaryKeyTrait<ValueType = i64>,
+    {
+        let outcome = A::Entity::insert(row)
+            .on_conflict_do_nothing()
+            .exec(&self.0)
+            .await?;
+        Ok(match outcome {
+            TryInsertResult::Inserted(row) => Some(row.last_insert_id),
+            TryInsertResult::Conflicted | TryInsertResult::Empty => None,
+        })
+    }
+}
+
+/// What may show more than before is written only with the gate's word for it.
+fn cleared(clearance: &Clearance, doors: &[Door], merchant: &Merchant) -> Result<()> {
+    if doors.iter().any(|door| clearance.covers(*door, merchant)) {
+        Ok(())
+    } else {
+        Err(Error::corrupt("a write without its clearance"))
+    }
+}

@@ -1,0 +1,208 @@
+//! Cards: create, read, change, delete, undelete, reveal.
+
+use super::{
+    App, Call, Result,
+    write::{Begin, Write, etag_matches, no_transition, quota},
+};
+use crate::{
+    domain::{
+        Card, CardDraft, CardName, CardState, ContactDraft, ContactKind, Door, Facts, Merchant,
+        Micros, Reason, Refusal, card, gate, launch::Target,
+    },
+    store::AuditEntry,
+};
+
+/// What is to change; `None` leaves a field as it is.
+#[derive(Clone, Debug, Default)]
+pub struct CardChanges {
+    pub display_name: Option<String>,
+    pub headline: Option<String>,
+    pub avatar_uri: Option<String>,
+    pub contacts: Option<Vec<ContactDraft>>,
+}
+
+impl App {
+    pub async fn create_card(&self, call: &Call, name: CardName, draft: CardDraft) -> Result<Card> {
+        let drafts = card::contacts(draft.contacts, |_| false)?;
+        let write = match self.begin(call).await? {
+            Begin::Answered(card) => return Ok(card),
+            Begin::Fresh(write) => write,
+        };
+        let clearance = gate::judge(Door::Configure, Facts::merchant(name.merchant()), write.now)?;
+        self.room_for_a_card(&write, name.merchant()).await?;
+        if let Some(old) = write.tx.lock_card(&name).await?
+            && old.purged(write.now)
+        {
+            write.tx.purge_card(&old, write.now).await?;
+        }
+        let card = Card {
+            no: 0,
+            contacts: self.seal_contacts(&name, drafts, None)?,
+            name,
+            display_name: draft.display_name,
+            headline: draft.headline,
+            avatar_uri: draft.avatar_uri,
+            state: CardState::Active,
+            version: 1,
+            create_time: write.now,
+            update_time: write.now,
+            delete_time: None,
+            purge_time: None,
+        };
+        let taken = exists(&card.name);
+        let card = write
+            .tx
+            .insert_card(&clearance, card, write.author)
+            .await?
+            .ok_or(taken)?;
+        write.finish(card).await
+    }
+
+    pub async fn card(&self, name: &CardName) -> Result<Card> {
+        let card = self.store.reads().card(name).await?;
+        present(card, name, self.ambient.now())
+    }
+
+    /// At most `limit` cards after the id `after`.
+    pub async fn cards(
+        &self,
+        merchant: &Merchant,
+        after: &str,
+        limit: u64,
+        show_deleted: bool,
+    ) -> Result<Vec<Card>> {
+        let now = self.ambient.now();
+        let reads = self.store.reads();
+        Ok(reads
+            .cards_page(merchant, after, limit, show_deleted, now)
+            .await?)
+    }
+
+    pub async fn update_card(
+        &self,
+        call: &Call,
+        name: &CardName,
+        etag: &str,
+        changes: CardChanges,
+    ) -> Result<Card> {
+        let write = match self.begin(call).await? {
+            Begin::Answered(card) => return Ok(card),
+            Begin::Fresh(write) => write,
+        };
+        let old = locked(&write, name, etag).await?;
+        let clearance = gate::judge(Door::Configure, Facts::card(&old), write.now)?;
+        let contacts = match changes.contacts {
+            None => old.contacts.clone(),
+            Some(drafts) => {
+                let drafts = card::contacts(drafts, |kind| old.contact(kind).is_some())?;
+                self.seal_contacts(name, drafts, Some(&old))?
+            }
+        };
+        let next = old.next(write.now);
+        let card = Card {
+            display_name: changes.display_name.unwrap_or(old.display_name),
+            headline: changes.headline.unwrap_or(old.headline),
+            avatar_uri: changes.avatar_uri.unwrap_or(old.avatar_uri),
+            contacts,
+            ..next
+        };
+        write
+            .tx
+            .change_card(&clearance, &card, write.author)
+            .await?;
+        write.finish(card).await
+    }
+
+    pub async fn delete_card(&self, call: &Call, name: &CardName, etag: &str) -> Result<Card> {
+        let write = match self.begin(call).await? {
+            Begin::Answered(card) => return Ok(card),
+            Begin::Fresh(write) => write,
+        };
+        let old = locked(&write, name, etag).await?;
+        if old.state == CardState::Deleted {
+            return Err(no_transition(name, "DELETED").into());
+        }
+        let card = old.deleted(write.now, self.rules.purge_after);
+        write.tx.withdraw_card(&card, write.author).await?;
+        write.finish(card).await
+    }
+
+    pub async fn undelete_card(&self, call: &Call, name: &CardName, etag: &str) -> Result<Card> {
+        let write = match self.begin(call).await? {
+            Begin::Answered(card) => return Ok(card),
+            Begin::Fresh(write) => write,
+        };
+        self.room_for_a_card(&write, name.merchant()).await?;
+        let old = locked(&write, name, etag).await?;
+        if old.state == CardState::Active {
+            return Err(no_transition(name, "ACTIVE").into());
+        }
+        let clearance = gate::judge(Door::Configure, Facts::merchant(name.merchant()), write.now)?;
+        let card = old.undeleted(write.now);
+        write
+            .tx
+            .change_card(&clearance, &card, write.author)
+            .await?;
+        write.finish(card).await
+    }
+
+    /// A contact in clear; that it was shown is on the audit trail before anyone sees it.
+    pub async fn reveal_contact(
+        &self,
+        call: &Call,
+        name: &CardName,
+        kind: ContactKind,
+        purpose: &str,
+    ) -> Result<Target> {
+        let write = self.start(call).await?;
+        let card = present(write.tx.card(name).await?, name, write.now)?;
+        let clearance = gate::judge(Door::Reveal, Facts::card(&card), write.now)?;
+        let target = self.open_contact(&clearance, &card, kind)?;
+        write
+            .tx
+            .audit(AuditEntry {
+                time: write.now,
+                actor: write.author.to_owned(),
+                action: "RevealContact".to_owned(),
+                resource: name.to_string(),
+                detail: format!("kind={} purpose={purpose}", kind.as_str()),
+            })
+            .await?;
+        write.finish(()).await?;
+        Ok(target)
+    }
+
+    async fn room_for_a_card(&self, write: &Write<'_>, merchant: &Merchant) -> Result<()> {
+        let limit = self.rules.cards_per_merchant;
+        write.tx.lock_merchant(merchant.id()).await?;
+        if write.tx.count_cards(merchant).await? >= limit {
+            return Err(quota(merchant, "cards", limit).into());
+        }
+        Ok(())
+    }
+}
+
+/// The card under a write's lock, as the caller knows it.
+async fn locked(write: &Write<'_>, name: &CardName, etag: &str) -> Result<Card> {
+    let card = present(write.tx.lock_card(name).await?, name, write.now)?;
+    etag_matches(etag, &card.etag())?;
+    Ok(card)
+}
+
+fn present(card: Option<Card>, name: &CardName, now: Micros) -> Result<Card> {
+    Ok(card
+        .filter(|c| !c.purged(now))
+        .ok_or_else(|| not_found(name))?)
+}
+
+pub(super) fn not_found(name: &CardName) -> Refusal {
+    Refusal::new(Reason::CardNotFound, "no such card").about(name)
+}
+
+fn exists(name: &CardName) -> Refusal {
+    Refusal::new(
+        Reason::CardExists,
+        "a card has this name; a deleted one keeps it until its purge_time",
+    )
+    .about(name)
+}

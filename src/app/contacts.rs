@@ -1,0 +1,91 @@
+//! Seals contacts when a card is written, and opens one for a `Clearance`.
+
+use super::{App, Error, Result};
+use crate::domain::{
+    Card, CardName, Clearance, Contact, ContactDraft, ContactKind, Detail, DetailDraft, Door,
+    Phone, Reason, Refusal, Sealed, WechatId, WecomTarget, launch::Target,
+};
+
+impl App {
+    /// The contacts as they are kept. A secret that is not given is the one the card has.
+    pub(super) fn seal_contacts(
+        &self,
+        name: &CardName,
+        drafts: Vec<ContactDraft>,
+        old: Option<&Card>,
+    ) -> Result<Vec<Contact>> {
+        let seal = |kind, mask, plain: &str| Sealed {
+            mask,
+            sealed: self
+                .keys
+                .seal_text(&place(name, kind), plain, self.ambient.random()),
+        };
+        let kept = |kind| {
+            old.and_then(|card| card.contact(kind))
+                .map(|contact| contact.detail.clone())
+                .ok_or_else(|| Error::bug("a contact to keep that is not there"))
+        };
+        drafts
+            .into_iter()
+            .map(|draft| {
+                let kind = draft.kind();
+                let detail = match draft.detail {
+                    DetailDraft::Wecom(wecom) => Detail::Wecom(wecom),
+                    DetailDraft::Phone(Some(phone)) => {
+                        Detail::Phone(seal(kind, phone.mask(), phone.expose()))
+                    }
+                    DetailDraft::WechatId(Some(id)) => {
+                        Detail::WechatId(seal(kind, id.mask(), id.expose()))
+                    }
+                    DetailDraft::Phone(None) | DetailDraft::WechatId(None) => kept(kind)?,
+                };
+                Ok(Contact {
+                    label: draft.label,
+                    detail,
+                })
+            })
+            .collect()
+    }
+
+    /// What is behind a contact. Nothing is revealed or launched without the gate's word.
+    pub(super) fn open_contact(
+        &self,
+        clearance: &Clearance,
+        card: &Card,
+        kind: ContactKind,
+    ) -> Result<Target> {
+        let cleared = [Door::Tap, Door::Reveal]
+            .iter()
+            .any(|door| clearance.covers(*door, card.merchant()));
+        if !cleared {
+            return Err(Error::bug("a contact opened without its clearance"));
+        }
+        let contact = card.contact(kind).ok_or_else(|| no_contact(card, kind))?;
+        let open = |sealed: &Sealed| {
+            self.keys
+                .open_text(&place(&card.name, kind), &sealed.sealed)
+                .map_err(Error::bug)
+        };
+        Ok(match &contact.detail {
+            Detail::Wecom(wecom) => match &wecom.target {
+                WecomTarget::Acquisition(uri) => Target::Wecom(uri.clone()),
+                WecomTarget::Kf(uri) => Target::Kf(uri.clone()),
+            },
+            Detail::Phone(sealed) => Target::Phone(Phone::trusted(open(sealed)?)),
+            Detail::WechatId(sealed) => Target::WechatId(WechatId::trusted(open(sealed)?)),
+        })
+    }
+}
+
+fn place(card: &CardName, kind: ContactKind) -> String {
+    format!("contact/{card}/{}", kind.as_str())
+}
+
+fn no_contact(card: &Card, kind: ContactKind) -> Refusal {
+    Refusal::new(
+        Reason::ContactNotFound,
+        format!("the card has no {} contact", kind.as_str()),
+    )
+    .about(&card.name)
+    .with("kind", kind.as_str())
+}

@@ -1,0 +1,120 @@
+//! Links: create, read, revoke.
+
+use std::time::Duration;
+
+use super::{
+    App, Call, Result, placements,
+    write::{Begin, etag_matches, no_transition},
+};
+use crate::domain::{
+    ContactKind, Door, Link, LinkName, Merchant, Origin, PlacementName, Reason, Refusal, TapToken,
+    serving, token,
+};
+
+/// A link as a caller wants it.
+#[derive(Clone, Debug)]
+pub struct LinkDraft {
+    pub placement: PlacementName,
+    /// `None` for the first that the placement shows.
+    pub kind: Option<ContactKind>,
+    pub channel: String,
+    /// `None` for the usual.
+    pub ttl: Option<Duration>,
+}
+
+impl App {
+    pub async fn create_link(&self, call: &Call, name: LinkName, draft: LinkDraft) -> Result<Link> {
+        let write = match self.begin(call).await? {
+            Begin::Answered(link) => return Ok(link),
+            Begin::Fresh(write) => write,
+        };
+        let candidate = write.tx.shown(&draft.placement).await?;
+        let candidate = candidate.ok_or_else(|| placements::not_found(&draft.placement))?;
+        let clearance = serving::judge(Door::Configure, &candidate, draft.kind, write.now)?;
+        let (placement, card) = candidate;
+        let first = card.and_then(|card| placement.shown(&card).first().copied());
+        let kind = draft.kind.or(first).ok_or_else(|| {
+            Refusal::new(Reason::KindNotShown, "the placement shows nothing").about(&placement.name)
+        })?;
+        let link = Link {
+            no: 0,
+            placement: draft.placement,
+            kind,
+            channel: draft.channel,
+            token: String::new(),
+            version: 1,
+            create_time: write.now,
+            expire_time: write.now + draft.ttl.unwrap_or(self.rules.link_ttl),
+            revoke_time: None,
+            name,
+        };
+        let taken = exists(&link.name);
+        let link = write.tx.insert_link(&clearance, link).await?.ok_or(taken)?;
+        let link = Link {
+            token: self.keys.seal_token(&TapToken {
+                placement_no: placement.no,
+                kind,
+                issued: token::issued(write.now),
+                origin: Origin::Link { no: link.no },
+                nonce: self.ambient.random(),
+            }),
+            ..link
+        };
+        write.tx.save_link(&link).await?;
+        write.finish(link).await
+    }
+
+    pub async fn link(&self, name: &LinkName) -> Result<Link> {
+        Ok(self
+            .store
+            .reads()
+            .link(name)
+            .await?
+            .ok_or_else(|| not_found(name))?)
+    }
+
+    /// At most `limit` links after the id `after`.
+    pub async fn links(&self, merchant: &Merchant, after: &str, limit: u64) -> Result<Vec<Link>> {
+        Ok(self
+            .store
+            .reads()
+            .links_page(merchant, after, limit)
+            .await?)
+    }
+
+    pub async fn revoke_link(&self, call: &Call, name: &LinkName, etag: &str) -> Result<Link> {
+        let write = match self.begin(call).await? {
+            Begin::Answered(link) => return Ok(link),
+            Begin::Fresh(write) => write,
+        };
+        let link = write
+            .tx
+            .lock_link(name)
+            .await?
+            .ok_or_else(|| not_found(name))?;
+        etag_matches(etag, &link.etag())?;
+        if link.revoke_time.is_some() {
+            return Err(no_transition(name, "REVOKED").into());
+        }
+        let link = Link {
+            version: link.version + 1,
+            revoke_time: Some(write.now),
+            ..link
+        };
+        write.tx.save_link(&link).await?;
+        write.finish(link).await
+    }
+
+    /// The address to publish.
+    pub fn link_uri(&self, link: &Link) -> String {
+        self.open_uri(&link.token)
+    }
+}
+
+fn not_found(name: &LinkName) -> Refusal {
+    Refusal::new(Reason::LinkNotFound, "no such link").about(name)
+}
+
+fn exists(name: &LinkName) -> Refusal {
+    Refusal::new(Reason::LinkExists, "a link has this name").about(name)
+}

@@ -1,0 +1,91 @@
+//! The tap: the gate's second look, at what holds now, and where it leads.
+//!
+//! Every read here asks the store itself, so an answer proves that it is current; where the
+//! store is away the tap is refused.
+
+use uuid::Uuid;
+
+use super::{App, Principal, Result};
+use crate::domain::{
+    Card, ContactKind, Door, Micros, Origin, Reason, Refusal, TapToken,
+    launch::{self, Environment, Step},
+    serving,
+};
+
+/// Where a tap leads.
+#[derive(Debug)]
+pub struct Tap {
+    pub steps: Vec<Step>,
+    /// Do not keep the steps longer.
+    pub expire_time: Micros,
+    pub event_id: Uuid,
+    pub kind: ContactKind,
+    /// The card that was tapped.
+    pub card: Card,
+}
+
+impl App {
+    /// Opens a token. `caller` is nobody on the public door, where the token is the right.
+    pub async fn tap(
+        &self,
+        caller: Option<&Principal>,
+        token: &str,
+        environment: Environment,
+    ) -> Result<Tap> {
+        let now = self.ambient.now();
+        let said = self.keys.open_token(token)?;
+        let reads = self.store.reads();
+        let candidate = reads.shown_by_no(said.placement_no).await?.ok_or_else(|| {
+            Refusal::new(Reason::PlacementNotFound, "the token's placement is gone")
+        })?;
+        if let Some(caller) = caller {
+            caller.permit(candidate.0.name.merchant())?;
+        }
+        let until = self.opens_until(&said, now).await?;
+        let clearance = serving::judge(Door::Tap, &candidate, Some(said.kind), now)?;
+        let (placement, card) = candidate;
+        let card = card.ok_or_else(|| {
+            Refusal::new(Reason::CardNotActive, "the card is gone").about(&placement.card)
+        })?;
+        let target = self.open_contact(&clearance, &card, said.kind)?;
+        let event_id = self.ambient.uuid();
+        tracing::info!(%event_id, placement = %placement.name, kind = said.kind.as_str(), "tap");
+        Ok(Tap {
+            steps: launch::plan(&target, token, environment),
+            expire_time: placement
+                .next_edge(now)
+                .map_or(until, |edge| edge.min(until)),
+            event_id,
+            kind: said.kind,
+            card,
+        })
+    }
+
+    /// Until when a token opens, or why it does not.
+    async fn opens_until(&self, token: &TapToken, now: Micros) -> Result<Micros> {
+        let until = match token.origin {
+            Origin::Served { .. } => token.served_until(self.rules.served_ttl),
+            Origin::Link { no } => {
+                let link = self.store.reads().link_by_no(no).await?.ok_or_else(|| {
+                    Refusal::new(Reason::LinkNotFound, "the token's link is gone")
+                })?;
+                if link.revoked(now) {
+                    return Err(Refusal::new(Reason::TokenRevoked, "the link was revoked")
+                        .about(&link.name)
+                        .with("link", link.name.to_string())
+                        .into());
+                }
+                link.expire_time
+            }
+        };
+        if until <= now {
+            return Err(Refusal::new(
+                Reason::TokenExpired,
+                "the token's time has passed; fetch the menu, capsule or message again",
+            )
+            .with("expireTime", until.to_string())
+            .into());
+        }
+        Ok(until)
+    }
+}

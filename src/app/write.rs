@@ -1,0 +1,167 @@
+//! One write: a transaction that knows who asks, what time it is, and whether this very
+//! request was answered before.
+
+use std::time::Duration;
+
+use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+use super::{App, Error, Principal, Result};
+use crate::{
+    domain::{Micros, Reason, Refusal},
+    store::{Claim, Tx},
+};
+
+/// Who asks for a write, and how.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub principal: Principal,
+    pub request: Option<RequestId>,
+    /// `validate_only`: judge as if to write, write nothing.
+    pub dry_run: bool,
+}
+
+/// A `request_id` and what it stands for.
+#[derive(Clone, Debug)]
+pub struct RequestId {
+    pub id: Uuid,
+    /// The method's name and the whole request, without the id itself.
+    pub request: Vec<u8>,
+}
+
+/// How a write begins.
+pub(super) enum Begin<'a, T> {
+    /// The same request was answered so before.
+    Answered(T),
+    Fresh(Write<'a>),
+}
+
+/// A write under way; dropped, it never was.
+pub(super) struct Write<'a> {
+    pub tx: Tx,
+    pub now: Micros,
+    /// The caller's subject.
+    pub author: &'a str,
+    app: &'a App,
+    call: &'a Call,
+}
+
+impl App {
+    /// Begins a write, or finds that it was done. Comes after permission and shape, and
+    /// before existence and etag.
+    pub(super) async fn begin<'a, T: DeserializeOwned>(
+        &'a self,
+        call: &'a Call,
+    ) -> Result<Begin<'a, T>> {
+        let write = self.start(call).await?;
+        Ok(match write.earlier_answer().await? {
+            Some(answer) => Begin::Answered(answer),
+            None => Begin::Fresh(write),
+        })
+    }
+
+    /// Begins a write that has no `request_id`.
+    pub(super) async fn start<'a>(&'a self, call: &'a Call) -> Result<Write<'a>> {
+        Ok(Write {
+            tx: self.store.begin().await?,
+            now: self.ambient.now(),
+            author: &call.principal.subject,
+            app: self,
+            call,
+        })
+    }
+}
+
+impl Write<'_> {
+    /// Keeps the answer and commits; after this both are durable.
+    pub async fn finish<T: Serialize>(self, answer: T) -> Result<T> {
+        if self.call.dry_run {
+            self.tx.rollback().await?;
+            return Ok(answer);
+        }
+        if let Some(request) = &self.call.request {
+            let plain = serde_json::to_vec(&answer).map_err(Error::bug)?;
+            let place = place(self.author, request.id);
+            let sealed = self
+                .app
+                .keys
+                .seal(&place, &plain, self.app.ambient.random());
+            self.tx.keep_answer(self.author, request.id, sealed).await?;
+        }
+        self.tx.commit().await?;
+        Ok(answer)
+    }
+
+    async fn earlier_answer<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        let Some(request) = self.call.request.as_ref().filter(|_| !self.call.dry_run) else {
+            return Ok(None);
+        };
+        let keys = &self.app.keys;
+        let fingerprint = keys.index_of("request", &request.request);
+        let keep_since = before(self.now, self.app.rules.keep_answers);
+        let claim = self
+            .tx
+            .claim(self.author, request.id, &fingerprint, self.now, keep_since);
+        match claim.await? {
+            Claim::Fresh => Ok(None),
+            Claim::Reused => Err(reused(request.id).into()),
+            Claim::Answered(sealed) => {
+                let plain = keys
+                    .open(&place(self.author, request.id), &sealed)
+                    .map_err(Error::bug)?;
+                serde_json::from_slice(&plain).map(Some).map_err(Error::bug)
+            }
+        }
+    }
+}
+
+/// The moment so long before.
+pub(super) fn before(now: Micros, age: Duration) -> Micros {
+    Micros(
+        now.0
+            - i64::try_from(age.as_micros())
+                .unwrap_or(i64::MAX)
+                .min(now.0),
+    )
+}
+
+fn place(caller: &str, id: Uuid) -> String {
+    format!("answer/{caller}/{id}")
+}
+
+fn reused(id: Uuid) -> Refusal {
+    Refusal::new(
+        Reason::RequestIdReused,
+        "this request_id stood for another request; take a new one",
+    )
+    .with("requestId", id.to_string())
+}
+
+/// `etag` is empty, or the present one.
+pub(super) fn etag_matches(wanted: &str, present: &str) -> Result<(), Refusal> {
+    if wanted.is_empty() || wanted == present {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Reason::EtagMismatch,
+        "the resource changed since it was read; read it again, then write",
+    )
+    .with("etag", present))
+}
+
+/// The resource is already there, or cannot go there.
+pub(super) fn no_transition(name: impl ToString, state: &'static str) -> Refusal {
+    Refusal::new(Reason::StateTransition, format!("the resource is {state}"))
+        .about(name.to_string())
+        .with("state", state)
+}
+
+/// The merchant has as many as it may.
+pub(super) fn quota(merchant: impl ToString, what: &str, limit: u64) -> Refusal {
+    Refusal::new(
+        Reason::QuotaExhausted,
+        format!("a merchant may have {limit} {what}; delete one first"),
+    )
+    .about(merchant.to_string())
+    .with("limit", limit.to_string())
+}

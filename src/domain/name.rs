@@ -1,0 +1,180 @@
+//! Resource names (AIP-122) and the ids in them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest id, in bytes.
+const MAX_ID: usize = 63;
+/// The longest id of a resource owned elsewhere, in bytes.
+const MAX_FOREIGN_ID: usize = 64;
+
+/// `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`
+pub fn is_id(id: &str) -> bool {
+    let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = id.as_bytes();
+    bytes.len() <= MAX_ID
+        && bytes.first().is_some_and(alphanumeric)
+        && bytes.last().is_some_and(alphanumeric)
+        && bytes.iter().all(|b| alphanumeric(b) || *b == b'-')
+}
+
+/// What an id must be, for the caller.
+pub const ID_RULE: &str =
+    "must be 1 to 63 of [a-z0-9-], beginning and ending with a letter or digit";
+
+/// `merchants/{merchant}`: an account of the platform; any well-formed id is accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Merchant(String);
+
+impl Merchant {
+    /// Reads `merchants/{merchant}`.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        name.strip_prefix("merchants/")
+            .and_then(Self::from_id)
+            .ok_or_else(|| format!("must be merchants/{{merchant}}; the id {ID_RULE}"))
+    }
+
+    /// The merchant with this id, if it is well-formed.
+    pub fn from_id(id: &str) -> Option<Self> {
+        is_id(id).then(|| Self(id.to_owned()))
+    }
+
+    pub fn id(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Merchant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "merchants/{}", self.0)
+    }
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident in $collection:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub struct $name {
+            merchant: Merchant,
+            id: String,
+        }
+
+        impl $name {
+            /// The name of `id` under `merchant`, if the id is well-formed.
+            pub fn new(merchant: Merchant, id: &str) -> Result<Self, &'static str> {
+                if is_id(id) { Ok(Self { merchant, id: id.to_owned() }) } else { Err(ID_RULE) }
+            }
+
+            /// Reads the full name.
+            pub fn parse(name: &str) -> Result<Self, String> {
+                let parts: Vec<_> = name.split('/').collect();
+                if let ["merchants", merchant, $collection, id] = parts[..]
+                    && let Some(merchant) = Merchant::from_id(merchant)
+                    && is_id(id)
+                {
+                    return Ok(Self { merchant, id: id.to_owned() });
+                }
+                Err(format!(
+                    concat!("must be merchants/{{merchant}}/", $collection, "/{{id}}; each id {}"),
+                    ID_RULE
+                ))
+            }
+
+            pub fn merchant(&self) -> &Merchant {
+                &self.merchant
+            }
+
+            /// The last part of the name.
+            pub fn id(&self) -> &str {
+                &self.id
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!("{}/", $collection, "/{}"), self.merchant, self.id)
+            }
+        }
+    )*};
+}
+
+names! {
+    /// `merchants/{merchant}/cards/{card}`
+    CardName in "cards";
+    /// `merchants/{merchant}/placements/{placement}`
+    PlacementName in "placements";
+    /// `merchants/{merchant}/links/{link}`
+    LinkName in "links";
+}
+
+/// The id in `{collection}/{id}` of a resource owned elsewhere: 1 to 64 of `[0-9A-Za-z_-]`.
+pub fn foreign_id(name: &str, collection: &str) -> Result<String, String> {
+    name.strip_prefix(collection)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .filter(|id| {
+            (1..=MAX_FOREIGN_ID).contains(&id.len())
+                && id
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        })
+        .map(str::to_owned)
+        .ok_or_else(|| format!("must be {collection}/{{id}}; the id 1 to 64 of [0-9A-Za-z_-]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_begin_and_end_with_a_letter_or_digit() {
+        for good in ["a", "0", "klook", "a-b", "a--b", &"a".repeat(63)] {
+            assert!(is_id(good), "{good}");
+        }
+        for bad in [
+            "",
+            "-",
+            "-a",
+            "a-",
+            "A",
+            "a_b",
+            "a b",
+            "名",
+            "a/b",
+            &"a".repeat(64),
+        ] {
+            assert!(!is_id(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_reads_back_as_written() {
+        let name = CardName::parse("merchants/klook/cards/main").unwrap();
+        assert_eq!(name.to_string(), "merchants/klook/cards/main");
+        for bad in [
+            "merchants/klook/cards/",
+            "merchants/klook/links/main",
+            "merchants/klook/cards/main/",
+            "merchants//cards/main",
+            "/merchants/klook/cards/main",
+        ] {
+            assert!(CardName::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn foreign_ids_are_url_safe() {
+        assert_eq!(foreign_id("notes/64ab_-X", "notes").unwrap(), "64ab_-X");
+        for bad in [
+            "notes/",
+            "notes",
+            "notes/a b",
+            "note/a",
+            "notes/a/b",
+            "notes/名",
+        ] {
+            assert!(foreign_id(bad, "notes").is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Every difference between the engines.
+
+use std::{fs, path::Path, str::FromStr, time::Duration};
+
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+};
+use sea_orm_migration::MigratorTrait;
+use secrecy::ExposeSecret;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+use super::{Db, Error, Options, Result, migration::Migrator};
+
+/// How long SQLite's one writer waits for another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection is pinged again only after it lay idle for so long.
+const IDLE_BEFORE_PING: Duration = Duration::from_secs(30);
+/// Names the lock under which PostgreSQL's schema changes: "mingpian" in ASCII.
+const MIGRATION_LOCK: i64 = 0x6d69_6e67_7069_616e;
+
+/// The writer's pool and the readers'; on PostgreSQL they are one.
+pub(super) async fn connect(options: &Options) -> Result<(DatabaseConnection, DatabaseConnection)> {
+    let url = options.url.expose_secret();
+    if DbBackend::Sqlite.is_prefix_of(url) {
+        return sqlite(url, options).await;
+    }
+    if !DbBackend::Postgres.is_prefix_of(url) {
+        return Err(Error::unavailable(
+            "store_url must begin with sqlite:// or postgres://",
+        ));
+    }
+    let mut pool = pool(url, options);
+    pool.max_connections(options.max_connections)
+        .min_connections(1)
+        .set_application_name("mingpian")
+        .statement_timeout(options.statement_timeout);
+    let db = Database::connect(pool).await?;
+    Ok((db.clone(), db))
+}
+
+async fn sqlite(url: &str, options: &Options) -> Result<(DatabaseConnection, DatabaseConnection)> {
+    let file = SqliteConnectOptions::from_str(url)
+        .map_err(|_| Error::unavailable("store_url: not the address of a SQLite file"))?;
+    make_folder(file.get_filename())?;
+
+    let mut writer = pool(url, options);
+    writer.max_connections(1).map_sqlx_sqlite_opts(|o| {
+        o.create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+    });
+    let writer = Database::connect(writer).await?;
+
+    let mut reader = pool(url, options);
+    reader
+        .max_connections(options.max_connections)
+        .map_sqlx_sqlite_opts(|o| o.busy_timeout(BUSY_TIMEOUT).pragma("query_only", "on"));
+    Ok((writer, Database::connect(reader).await?))
+}
+
+fn pool(url: &str, options: &Options) -> ConnectOptions {
+    let mut pool = ConnectOptions::new(url);
+    pool.acquire_timeout(options.acquire_timeout)
+        .connect_timeout(Duration::from_secs(5))
+        .test_before_acquire_if_idle_for(IDLE_BEFORE_PING)
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false);
+    pool
+}
+
+fn make_folder(file: &Path) -> Result<()> {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => fs::create_dir_all(folder)
+            .map_err(|e| Error::unavailable(format!("folder {}: {e}", folder.display()))),
+        _ => Ok(()),
+    }
+}
+
+/// SQLite's deferred transactions fail at once when they turn from reading to writing.
+pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction> {
+    let immediate = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..Default::default()
+    };
+    Ok(db.begin_with_options(immediate).await?)
+}
+
+/// sea-orm-migration takes no lock: PostgreSQL gets one for the length of the transaction,
+/// SQLite's immediate transaction is one.
+pub(super) async fn migrate(db: &DatabaseConnection) -> Result<()> {
+    let tx = begin(db).await?;
+    if tx.get_database_backend() == DbBackend::Postgres {
+        // A first replica may migrate for longer than a call may take.
+        tx.execute_unprepared("SET LOCAL statement_timeout = 0")
+            .await?;
+        advisory_lock(&tx, MIGRATION_LOCK).await?;
+    }
+    Migrator::up(&tx, None).await?;
+    Ok(tx.commit().await?)
+}
+
+impl Db<DatabaseTransaction> {
+    /// Counting and inserting for one merchant, one after the other. SQLite has one writer
+    /// anyway.
+    pub async fn lock_merchant(&self, merchant: &str) -> Result<()> {
+        if self.0.get_database_backend() != DbBackend::Postgres {
+            return Ok(());
+        }
+        let statement = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
+            [merchant.into()],
+        );
+        self.0.execute_raw(statement).await?;
+        Ok(())
+    }
+}
+
+async fn advisory_lock(tx: &DatabaseTransaction, key: i64) -> Result<()> {
+    let statement = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT pg_advisory_xact_lock($1)",
+        [key.into()],
+    );
+    tx.execute_raw(statement).await?;
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! Cards.
+
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect,
+};
+
+use super::{
+    Db, Error, Result, SELF, Tx, cleared,
+    entity::{card, card_version},
+    history::{from_json, json},
+};
+use crate::domain::{
+    Card, CardName, CardState, Clearance, Contact, Detail, Door, Merchant, Micros, PlacementState,
+    Sealed,
+};
+
+impl<C: ConnectionTrait> Db<C> {
+    pub async fn card(&self, name: &CardName) -> Result<Option<Card>> {
+        named(name)
+            .one(&self.0)
+            .await?
+            .map(Card::try_from)
+            .transpose()
+    }
+
+    /// A page of a merchant's cards by id, after this one.
+    pub async fn cards_page(
+        &self,
+        merchant: &Merchant,
+        after: &str,
+        limit: u64,
+        show_deleted: bool,
+        now: Micros,
+    ) -> Result<Vec<Card>> {
+        let mut query = card::Entity::find()
+            .filter(card::Column::Merchant.eq(merchant.id()))
+            .filter(card::Column::Id.gt(after))
+            .filter(not_purged(now));
+        if !show_deleted {
+            query = query.filter(card::Column::Deleted.eq(false));
+        }
+        query
+            .order_by_asc(card::Column::Id)
+            .limit(limit)
+            .all(&self.0)
+            .await?
+            .into_iter()
+            .map(Card::try_from)
+            .collect()
+    }
+
+    /// How many cards count against the merchant's limit.
+    pub async fn count_cards(&self, merchant: &Merchant) -> Result<u64> {
+        Ok(card::Entity::find()
+            .filter(card::Column::Merchant.eq(merchant.id()))
+            .filter(card::Column::Deleted.eq(false))
+            .count(&self.0)
+            .await?)
+    }
+
+    /// Cards past their purge time, some of them.
+    pub async fn cards_to_purge(&self, now: Micros, limit: u64) -> Result<Vec<Card>> {
+        card::Entity::find()
+            .filter(card::Column::PurgeTime.lte(now.0))
+            .limit(limit)
+            .all(&self.0)
+            .await?
+            .into_iter()
+            .map(Card::try_from)
+            .collect()
+    }
+}
+
+impl Tx {
+    /// The card, which nobody else changes until this transaction ends.
+    pub async fn lock_card(&self, name: &CardName) -> Result<Option<Card>> {
+        named(name)
+            .lock_exclusive()
+            .one(&self.0)
+            .await?
+            .map(Card::try_from)
+            .transpose()
+    }
+
+    /// The card with its number, or `None` when its name is taken.
+    pub async fn insert_card(
+        &self,
+        clearance: &Clearance,
+        mut card: Card,
+        author: &str,
+    ) -> Result<Option<Card>> {
+        cleared(clearance, &[Door::Configure], card.merchant())?;
+        let mut row = card::Model::from(&card).into_active_model();
+        row.no = NotSet;
+        let Some(no) = self.insert_unless_taken(row).await? else {
+            return Ok(None);
+        };
+        card.no = no;
+        self.append_card(&card, author).await?;
+        Ok(Some(card))
+    }
+
+    /// A new version that may show more than the one before.
+    pub async fn change_card(
+        &self,
+        clearance: &Clearance,
+        card: &Card,
+        author: &str,
+    ) -> Result<()> {
+        cleared(clearance, &[Door::Configure], card.merchant())?;
+        self.save_card(card, author).await
+    }
+
+    /// A new version that shows nothing, which needs no clearance.
+    pub async fn withdraw_card(&self, card: &Card, author: &str) -> Result<()> {
+        if card.state != CardState::Deleted {
+            return Err(Error::corrupt("a withdrawn card must be DELETED"));
+        }
+        self.save_card(card, author).await
+    }
+
+    async fn save_card(&self, card: &Card, author: &str) -> Result<()> {
+        card::Model::from(card)
+            .into_active_model()
+            .reset_all()
+            .update(&self.0)
+            .await?;
+        self.append_card(card, author).await
+    }
+
+    /// Removes a card past its purge time: its row, what is sealed in its history, and what
+    /// its placements could still show. The rest of the history stays.
+    pub async fn purge_card(&self, card: &Card, now: Micros) -> Result<()> {
+        let versions = card_version::Entity::find()
+            .filter(card_version::Column::No.eq(card.no))
+            .all(&self.0)
+            .await?;
+        for version in versions {
+            let mut body: Card = from_json(&version.body)?;
+            body.contacts.iter_mut().for_each(erase);
+            let mut row = version.into_active_model();
+            row.body = Set(json(&body));
+            row.update(&self.0).await?;
+        }
+        for placement in self.placements_of(card).await? {
+            let gone = placement.to(PlacementState::Deleted, now);
+            self.withdraw_placement(&gone, SELF).await?;
+        }
+        card::Entity::delete_by_id(card.no).exec(&self.0).await?;
+        Ok(())
+    }
+}
+
+fn erase(contact: &mut Contact) {
+    if let Detail::Phone(secret) | Detail::WechatId(secret) = &mut contact.detail {
+        *secret = Sealed {
+            mask: String::new(),
+            sealed: String::new(),
+        };
+    }
+}
+
+fn named(name: &CardName) -> sea_orm::Select<card::Entity> {
+    card::Entity::find()
+        .filter(card::Column::Merchant.eq(name.merchant().id()))
+        .filter(card::Column::Id.eq(name.id()))
+}
+
+fn not_purged(now: Micros) -> Condition {
+    Condition::any()
+        .add(card::Column::PurgeTime.is_null())
+        .add(card::Column::PurgeTime.gt(now.0))
+}

@@ -1,0 +1,193 @@
+//! Cards, placements, links, their history, requests, audit.
+
+use sea_orm_migration::prelude::*;
+
+use super::id_column;
+
+pub struct Migration;
+
+impl MigrationName for Migration {
+    fn name(&self) -> &str {
+        "m0001_cards"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for table in [
+            cards(manager),
+            placements(manager),
+            links(manager),
+            versions(manager, "card_versions"),
+            versions(manager, "placement_versions"),
+            requests(manager),
+            audit(manager),
+        ] {
+            manager.create_table(table).await?;
+        }
+        for index in [
+            unique("cards_name", "cards", &["merchant", "id"]),
+            index("cards_purge", "cards", &["purge_time"]),
+            unique("placements_name", "placements", &["merchant", "id"]),
+            unique("placements_slot", "placements", &["slot"]),
+            index(
+                "placements_menu",
+                "placements",
+                &["merchant", "surface", "state"],
+            ),
+            index("placements_target", "placements", &["target"]),
+            index("placements_card", "placements", &["card_no"]),
+            unique("links_name", "links", &["merchant", "id"]),
+            index("requests_time", "requests", &["time"]),
+        ] {
+            manager.create_index(index).await?;
+        }
+        Ok(())
+    }
+
+    /// Rows are never thrown away to go back.
+    async fn down(&self, _: &SchemaManager) -> Result<(), DbErr> {
+        Err(DbErr::Migration("there is no way back".to_owned()))
+    }
+}
+
+fn table(name: &'static str) -> TableCreateStatement {
+    Table::create().table(Alias::new(name)).take()
+}
+
+fn number() -> ColumnDef {
+    let mut column = ColumnDef::new(Alias::new("no"));
+    column
+        .big_integer()
+        .not_null()
+        .auto_increment()
+        .primary_key();
+    column
+}
+
+fn column(name: &'static str) -> ColumnDef {
+    ColumnDef::new(Alias::new(name))
+}
+
+/// Microseconds since the epoch, UTC.
+fn time(name: &'static str) -> ColumnDef {
+    column(name).big_integer().not_null().take()
+}
+
+fn maybe_time(name: &'static str) -> ColumnDef {
+    column(name).big_integer().take()
+}
+
+fn text(name: &'static str) -> ColumnDef {
+    column(name).text().not_null().take()
+}
+
+fn cards(m: &SchemaManager<'_>) -> TableCreateStatement {
+    table("cards")
+        .col(number())
+        .col(id_column(m, "merchant").not_null())
+        .col(id_column(m, "id").not_null())
+        .col(text("display_name"))
+        .col(text("headline"))
+        .col(text("avatar_uri"))
+        .col(text("contacts"))
+        .col(column("deleted").boolean().not_null())
+        .col(time("version"))
+        .col(time("create_time"))
+        .col(time("update_time"))
+        .col(maybe_time("delete_time"))
+        .col(maybe_time("purge_time"))
+        .take()
+}
+
+fn placements(m: &SchemaManager<'_>) -> TableCreateStatement {
+    table("placements")
+        .col(number())
+        .col(id_column(m, "merchant").not_null())
+        .col(id_column(m, "id").not_null())
+        .col(column("card_no").big_integer().not_null())
+        .col(id_column(m, "card_id").not_null())
+        .col(column("kinds").small_integer().not_null())
+        .col(column("surface").small_integer().not_null())
+        .col(column("position").integer())
+        .col(id_column(m, "target"))
+        .col(id_column(m, "slot"))
+        .col(maybe_time("start_time"))
+        .col(maybe_time("end_time"))
+        .col(column("state").small_integer().not_null())
+        .col(time("version"))
+        .col(time("create_time"))
+        .col(time("update_time"))
+        .col(maybe_time("delete_time"))
+        .take()
+}
+
+fn links(m: &SchemaManager<'_>) -> TableCreateStatement {
+    table("links")
+        .col(number())
+        .col(id_column(m, "merchant").not_null())
+        .col(id_column(m, "id").not_null())
+        .col(id_column(m, "placement_id").not_null())
+        .col(column("kind").small_integer().not_null())
+        .col(text("channel"))
+        .col(text("token"))
+        .col(time("version"))
+        .col(time("create_time"))
+        .col(time("expire_time"))
+        .col(maybe_time("revoke_time"))
+        .take()
+}
+
+fn versions(m: &SchemaManager<'_>, name: &'static str) -> TableCreateStatement {
+    table(name)
+        .col(column("no").big_integer().not_null())
+        .col(time("version"))
+        .col(time("time"))
+        .col(id_column(m, "author").not_null())
+        .col(text("body"))
+        .primary_key(
+            Index::create()
+                .col(Alias::new("no"))
+                .col(Alias::new("version")),
+        )
+        .take()
+}
+
+fn requests(m: &SchemaManager<'_>) -> TableCreateStatement {
+    table("requests")
+        .col(id_column(m, "caller").not_null())
+        .col(column("id").uuid().not_null())
+        .col(column("fingerprint").binary().not_null())
+        .col(column("answer").binary().not_null())
+        .col(time("time"))
+        .primary_key(
+            Index::create()
+                .col(Alias::new("caller"))
+                .col(Alias::new("id")),
+        )
+        .take()
+}
+
+fn audit(m: &SchemaManager<'_>) -> TableCreateStatement {
+    table("audit")
+        .col(number())
+        .col(time("time"))
+        .col(id_column(m, "actor").not_null())
+        .col(text("action"))
+        .col(id_column(m, "resource").not_null())
+        .col(text("detail"))
+        .take()
+}
+
+fn index(name: &str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create().name(name).table(Alias::new(table)).take();
+    for column in columns {
+        index.col(Alias::new(*column));
+    }
+    index
+}
+
+fn unique(name: &str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+    index(name, table, columns).unique().take()
+}

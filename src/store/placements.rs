@@ -1,0 +1,194 @@
+//! Placements, and the reads that serve them.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, EntityTrait,
+    IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+};
+
+use super::{
+    Db, Error, Result, Tx, cleared,
+    entity::{
+        card,
+        placement::{self, Column, Entity},
+    },
+};
+use crate::domain::{Card, Clearance, Door, Merchant, Placement, PlacementName, PlacementState};
+
+/// A menu has 3 positions; one row more says why, where none is live.
+const MENU_ROWS: u64 = 4;
+
+/// A placement and its card, if that is still there.
+pub type Shown = (Placement, Option<Card>);
+
+impl<C: ConnectionTrait> Db<C> {
+    pub async fn placement(&self, name: &PlacementName) -> Result<Option<Placement>> {
+        named(name)
+            .one(&self.0)
+            .await?
+            .map(Placement::try_from)
+            .transpose()
+    }
+
+    /// A page of a merchant's placements by id, after this one.
+    pub async fn placements_page(
+        &self,
+        merchant: &Merchant,
+        after: &str,
+        limit: u64,
+        show_deleted: bool,
+    ) -> Result<Vec<Placement>> {
+        let mut query = Entity::find()
+            .filter(Column::Merchant.eq(merchant.id()))
+            .filter(Column::Id.gt(after));
+        if !show_deleted {
+            query = query.filter(Column::State.ne(placement::DELETED));
+        }
+        query
+            .order_by_asc(Column::Id)
+            .limit(limit)
+            .all(&self.0)
+            .await?
+            .into_iter()
+            .map(Placement::try_from)
+            .collect()
+    }
+
+    /// How many placements count against the merchant's limit.
+    pub async fn count_placements(&self, merchant: &Merchant) -> Result<u64> {
+        Ok(Entity::find()
+            .filter(Column::Merchant.eq(merchant.id()))
+            .filter(Column::State.ne(placement::DELETED))
+            .count(&self.0)
+            .await?)
+    }
+
+    /// What may be in a merchant's chat menu: live ones first, then one that is not.
+    pub async fn menu(&self, merchant: &Merchant) -> Result<Vec<Shown>> {
+        let rows = Entity::find()
+            .filter(Column::Merchant.eq(merchant.id()))
+            .filter(Column::Surface.eq(placement::MENU))
+            .filter(Column::State.ne(placement::DELETED))
+            .order_by_asc(Column::State)
+            .limit(MENU_ROWS);
+        self.with_cards(rows).await
+    }
+
+    /// What may be on these notes, given by id.
+    pub async fn capsules(&self, notes: &[&str]) -> Result<Vec<Shown>> {
+        let rows = Entity::find()
+            .filter(Column::Target.is_in(notes.iter().copied()))
+            .filter(Column::Surface.eq(placement::CAPSULE))
+            .filter(Column::State.ne(placement::DELETED));
+        self.with_cards(rows).await
+    }
+
+    /// The placement with this name, and its card.
+    pub async fn shown(&self, name: &PlacementName) -> Result<Option<Shown>> {
+        Ok(self.with_cards(named(name)).await?.pop())
+    }
+
+    /// The placement with this number, and its card.
+    pub async fn shown_by_no(&self, no: i64) -> Result<Option<Shown>> {
+        let row = Entity::find().filter(Column::No.eq(no));
+        Ok(self.with_cards(row).await?.pop())
+    }
+
+    async fn with_cards(&self, placements: Select<Entity>) -> Result<Vec<Shown>> {
+        placements
+            .find_also_related(card::Entity)
+            .all(&self.0)
+            .await?
+            .into_iter()
+            .map(|(placement, card)| {
+                Ok((placement.try_into()?, card.map(Card::try_from).transpose()?))
+            })
+            .collect()
+    }
+}
+
+impl Tx {
+    /// The placement, which nobody else changes until this transaction ends.
+    pub async fn lock_placement(&self, name: &PlacementName) -> Result<Option<Placement>> {
+        named(name)
+            .lock_exclusive()
+            .one(&self.0)
+            .await?
+            .map(Placement::try_from)
+            .transpose()
+    }
+
+    /// The placement that holds a slot, which nobody else changes until this transaction ends.
+    pub async fn lock_holder(&self, slot: &str) -> Result<Option<Placement>> {
+        Entity::find()
+            .filter(Column::Slot.eq(slot))
+            .lock_exclusive()
+            .one(&self.0)
+            .await?
+            .map(Placement::try_from)
+            .transpose()
+    }
+
+    /// The placement with its number, or `None` when its name or slot is taken.
+    pub async fn insert_placement(
+        &self,
+        clearance: &Clearance,
+        mut placement: Placement,
+        author: &str,
+    ) -> Result<Option<Placement>> {
+        cleared(clearance, &[Door::Configure], placement.name.merchant())?;
+        let mut row = placement::Model::from(&placement).into_active_model();
+        row.no = NotSet;
+        let Some(no) = self.insert_unless_taken(row).await? else {
+            return Ok(None);
+        };
+        placement.no = no;
+        self.append_placement(&placement, author).await?;
+        Ok(Some(placement))
+    }
+
+    /// A new version that may show more than the one before.
+    pub async fn change_placement(
+        &self,
+        clearance: &Clearance,
+        placement: &Placement,
+        author: &str,
+    ) -> Result<()> {
+        cleared(clearance, &[Door::Configure], placement.name.merchant())?;
+        self.save_placement(placement, author).await
+    }
+
+    /// A new version that shows nothing, which needs no clearance.
+    pub async fn withdraw_placement(&self, placement: &Placement, author: &str) -> Result<()> {
+        if placement.state == PlacementState::Live {
+            return Err(Error::corrupt("a withdrawn placement must not be LIVE"));
+        }
+        self.save_placement(placement, author).await
+    }
+
+    /// A card's placements that are not deleted.
+    pub(super) async fn placements_of(&self, card: &Card) -> Result<Vec<Placement>> {
+        Entity::find()
+            .filter(Column::CardNo.eq(card.no))
+            .filter(Column::State.ne(placement::DELETED))
+            .all(&self.0)
+            .await?
+            .into_iter()
+            .map(Placement::try_from)
+            .collect()
+    }
+
+    async fn save_placement(&self, placement: &Placement, author: &str) -> Result<()> {
+        placement::Model::from(placement)
+            .into_active_model()
+            .reset_all()
+            .update(&self.0)
+            .await?;
+        self.append_placement(placement, author).await
+    }
+}
+
+fn named(name: &PlacementName) -> Select<Entity> {
+    Entity::find()
+        .filter(Column::Merchant.eq(name.merchant().id()))
+        .filter(Column::Id.eq(name.id()))
+}
