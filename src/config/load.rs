@@ -8,7 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use config::{Config, ConfigError, Environment, File, FileFormat, Source, Value, ValueKind};
+use config::{
+    Config, ConfigError, Environment, File, FileFormat, FileSourceString, Source, Value, ValueKind,
+};
 
 use super::Settings;
 
@@ -109,6 +111,9 @@ pub(super) fn load_with(
     environment: HashMap<String, String>,
 ) -> Result<Settings, Error> {
     let layers = layers(flags, environment).map_err(Error::from_layers)?;
+    if let Some(key) = unknown_key(&layers).map_err(Error::from_layers)? {
+        return Err(Error::refused(&key, "no such key").locate(&layers));
+    }
     let mut settings: Settings = layers
         .clone()
         .try_deserialize()
@@ -120,8 +125,12 @@ pub(super) fn load_with(
     Ok(settings)
 }
 
+fn defaults() -> File<FileSourceString, FileFormat> {
+    File::from_str(DEFAULTS, FileFormat::Toml)
+}
+
 fn layers(flags: &Flags, environment: HashMap<String, String>) -> Result<Config, ConfigError> {
-    let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+    let mut builder = Config::builder().add_source(defaults());
     if let Some(path) = &flags.config {
         check_syntax(path)?;
         builder = builder.add_source(File::from(path.as_path()).format(FileFormat::Toml));
@@ -137,6 +146,31 @@ fn layers(flags: &Flags, environment: HashMap<String, String>) -> Result<Config,
         .set_override_option("admin_listen", flags.admin_listen.clone())?
         .set_override_option("store_url", flags.store_url.clone())?
         .build()
+}
+
+/// The first key that the manual does not know. (`deny_unknown_fields` would find it too, but
+/// not say where it stands.)
+fn unknown_key(layers: &Config) -> Result<Option<String>, ConfigError> {
+    let manual = Config::builder()
+        .add_source(defaults())
+        .build()?
+        .collect()?;
+    for (key, value) in layers.collect()? {
+        let ValueKind::Table(given) = value.kind else {
+            if !manual.contains_key(&key) {
+                return Ok(Some(key));
+            }
+            continue;
+        };
+        let known = match manual.get(&key).map(|v| &v.kind) {
+            Some(ValueKind::Table(known)) => known,
+            _ => return Ok(Some(key)),
+        };
+        if let Some(inner) = given.keys().find(|k| !known.contains_key(*k)) {
+            return Ok(Some(format!("{key}.{inner}")));
+        }
+    }
+    Ok(None)
 }
 
 /// A parser's own error quotes the line, and with it a secret that stands there; ours gives

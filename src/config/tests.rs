@@ -42,13 +42,24 @@ fn the_manual_and_the_struct_have_the_same_keys() {
 }
 
 #[test]
-fn unknown_keys_are_refused_by_name() {
-    assert!(refused(&[("COLOR", "red")]).contains("`color`"));
-    let text = refused(&[("LIMITS__COLOR", "red")]);
-    assert!(
-        text.contains("limits") && text.contains("`color`"),
-        "{text}"
-    );
+fn unknown_keys_are_refused_by_name_and_source() {
+    for (variable, key) in [
+        ("COLOR", "color"),
+        ("COLOR__RED", "color"),
+        ("LIMITS__COLOR", "limits.color"),
+        ("PUBLIC_URL__COLOR", "public_url"),
+    ] {
+        let text = refused(&[(variable, "7")]);
+        assert!(
+            text.starts_with(&format!("settings: {key}: no such key")),
+            "{text}"
+        );
+    }
+    assert!(refused(&[("LIMITS__COLOR", "7")]).ends_with("(from the environment)"));
+    // The struct says no by itself.
+    let mut table: toml::Table = DEFAULTS.parse().unwrap();
+    table.insert("color".to_owned(), "red".into());
+    assert!(table.try_into::<Settings>().is_err());
 }
 
 #[test]

@@ -91,11 +91,13 @@ fn algorithms(jwk: &Jwk) -> Vec<Algorithm> {
 }
 
 fn validation(algorithms: Vec<Algorithm>, issuer: &str, audience: &str) -> Validation {
-    let mut validation = Validation::default();
-    validation.algorithms = algorithms;
+    let mut validation = Validation {
+        algorithms,
+        validate_exp: false,
+        ..Validation::default()
+    };
     validation.set_issuer(&[issuer]);
     validation.set_audience(&[audience]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-    validation.validate_exp = false;
     validation
 }
