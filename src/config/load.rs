@@ -111,9 +111,7 @@ pub(super) fn load_with(
     environment: HashMap<String, String>,
 ) -> Result<Settings, Error> {
     let layers = layers(flags, environment).map_err(Error::from_layers)?;
-    if let Some(key) = unknown_key(&layers).map_err(Error::from_layers)? {
-        return Err(Error::refused(&key, "no such key").locate(&layers));
-    }
+    check_keys(&layers).map_err(|e| e.locate(&layers))?;
     let mut settings: Settings = layers
         .clone()
         .try_deserialize()
@@ -148,29 +146,28 @@ fn layers(flags: &Flags, environment: HashMap<String, String>) -> Result<Config,
         .build()
 }
 
-/// The first key that the manual does not know. (`deny_unknown_fields` would find it too, but
-/// not say where it stands.)
-fn unknown_key(layers: &Config) -> Result<Option<String>, ConfigError> {
-    let manual = Config::builder()
-        .add_source(defaults())
-        .build()?
-        .collect()?;
-    for (key, value) in layers.collect()? {
-        let ValueKind::Table(given) = value.kind else {
-            if !manual.contains_key(&key) {
-                return Ok(Some(key));
+/// Every key must stand where the manual has it. (`deny_unknown_fields` alone would not say
+/// which layer is wrong, and would quote a value that stands where a section belongs.)
+fn check_keys(layers: &Config) -> Result<(), Error> {
+    let tree = |config: &Config| config.collect().map_err(Error::from_layers);
+    let manual = Config::builder().add_source(defaults()).build();
+    let manual = tree(&manual.map_err(Error::from_layers)?)?;
+    for (key, given) in tree(layers)? {
+        let (key, why) = match (manual.get(&key).map(|v| &v.kind), given.kind) {
+            (None, _) => (key, "no such key"),
+            (Some(ValueKind::Table(known)), ValueKind::Table(given)) => {
+                match given.keys().find(|k| !known.contains_key(*k)) {
+                    Some(inner) => (format!("{key}.{inner}"), "no such key"),
+                    None => continue,
+                }
             }
-            continue;
+            (Some(ValueKind::Table(_)), _) => (key, "is a section, not a value"),
+            (Some(_), ValueKind::Table(_)) => (key, "is a value, not a section"),
+            _ => continue,
         };
-        let known = match manual.get(&key).map(|v| &v.kind) {
-            Some(ValueKind::Table(known)) => known,
-            _ => return Ok(Some(key)),
-        };
-        if let Some(inner) = given.keys().find(|k| !known.contains_key(*k)) {
-            return Ok(Some(format!("{key}.{inner}")));
-        }
+        return Err(Error::refused(&key, why));
     }
-    Ok(None)
+    Ok(())
 }
 
 /// A parser's own error quotes the line, and with it a secret that stands there; ours gives

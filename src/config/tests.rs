@@ -43,17 +43,16 @@ fn the_manual_and_the_struct_have_the_same_keys() {
 
 #[test]
 fn unknown_keys_are_refused_by_name_and_source() {
-    for (variable, key) in [
-        ("COLOR", "color"),
-        ("COLOR__RED", "color"),
-        ("LIMITS__COLOR", "limits.color"),
-        ("PUBLIC_URL__COLOR", "public_url"),
+    for (variable, expected) in [
+        ("COLOR", "color: no such key"),
+        ("COLOR__RED", "color: no such key"),
+        ("LIMITS__COLOR", "limits.color: no such key"),
+        ("PUBLIC_URL__COLOR", "public_url: is a value"),
+        ("ADMIN", "admin: is a section"),
     ] {
-        let text = refused(&[(variable, "7")]);
-        assert!(
-            text.starts_with(&format!("settings: {key}: no such key")),
-            "{text}"
-        );
+        let text = refused(&[(variable, "hunter2")]);
+        assert!(text.starts_with(&format!("settings: {expected}")), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
     }
     assert!(refused(&[("LIMITS__COLOR", "7")]).ends_with("(from the environment)"));
     // The struct says no by itself.
