@@ -205,7 +205,6 @@ fn environment() -> Result<HashMap<String, String>, Error> {
 /// `mingpian…` they begin with our prefix, and are not settings.
 fn is_service_link(name: &str) -> bool {
     name.ends_with("_SERVICE_HOST")
-        || name.contains("_SERVICE_PORT")
         || name.ends_with("_PORT")
         || name.contains("_PORT_")
 }
