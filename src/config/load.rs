@@ -204,9 +204,7 @@ fn environment() -> Result<HashMap<String, String>, Error> {
 /// Kubernetes tells every pod about services by such variables; for a service that is called
 /// `mingpian…` they begin with our prefix, and are not settings.
 fn is_service_link(name: &str) -> bool {
-    name.ends_with("_SERVICE_HOST")
-        || name.ends_with("_PORT")
-        || name.contains("_PORT_")
+    name.ends_with("_SERVICE_HOST") || name.ends_with("_PORT") || name.contains("_PORT_")
 }
 
 fn origin(layers: &Config, key: &str) -> Option<String> {
