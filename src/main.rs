@@ -1,1 +1,39 @@
-fn main() {}
+//! The command line's outermost edge: arguments in, one line and an exit code out.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, exit};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            // Help and version go the same way, and are no mistake.
+            return ExitCode::from(if e.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::OK
+            });
+        }
+    };
+    ExitCode::from(run(cli).unwrap_or_else(|error| {
+        let text = format!("{error:#}").replace('\n', " ");
+        eprintln!("mingpian: {text}");
+        exit::code(&error)
+    }))
+}
+
+fn run(cli: Cli) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(cli.run());
+    // What the drain left behind must not hold the process.
+    runtime.shutdown_background();
+    result
+}

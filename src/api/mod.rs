@@ -1,6 +1,7 @@
 //! The gRPC door: wire ⇄ domain, one service a file.
 
 pub mod layers;
+pub mod rights;
 pub mod status;
 
 /// Generated from `proto/`; named nowhere outside this floor.

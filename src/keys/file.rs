@@ -39,6 +39,10 @@ pub enum Problem {
     Form(PathBuf),
     #[error("key file {0}: {1}")]
     Content(PathBuf, String),
+    #[error("key file {0}: all 255 ids are used")]
+    Full(PathBuf),
+    #[error("key file {0}: has no key {1}")]
+    Unknown(PathBuf, u8),
 }
 
 const HEADER: &str = "\
@@ -96,6 +100,9 @@ impl KeyFile {
     }
 
     fn try_write(&self, path: &Path) -> io::Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
         let beside = path.with_extension("new");
         let mut options = fs::OpenOptions::new();
         options.write(true).create(true).truncate(true);

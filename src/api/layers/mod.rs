@@ -1,1 +1,3 @@
 //! Tower layers, one a file.
+
+pub mod auth;

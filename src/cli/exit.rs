@@ -1,0 +1,60 @@
+//! Exit codes of sysexits(3).
+
+use std::{error::Error, io};
+
+use mingpian::{config, server::jwks, store};
+
+pub const OK: u8 = 0;
+/// EX_USAGE: the command line is wrong.
+pub const USAGE: u8 = 64;
+/// EX_UNAVAILABLE: something the service needs is away.
+pub const UNAVAILABLE: u8 = 69;
+/// EX_SOFTWARE: a bug.
+pub const SOFTWARE: u8 = 70;
+/// EX_IOERR: a file or socket.
+pub const IO: u8 = 74;
+/// EX_CONFIG: the settings are refused.
+pub const CONFIG: u8 = 78;
+
+/// The code of the outermost cause that has one.
+pub fn code(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(code_of).unwrap_or(SOFTWARE)
+}
+
+fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
+    if error.is::<config::Error>() {
+        Some(CONFIG)
+    } else if let Some(e) = error.downcast_ref::<jwks::LoadError>() {
+        Some(match e {
+            jwks::LoadError::Fetch(_) | jwks::LoadError::Answer(_) => UNAVAILABLE,
+            _ => CONFIG,
+        })
+    } else if let Some(e) = error.downcast_ref::<store::Error>() {
+        e.is_unavailable().then_some(UNAVAILABLE)
+    } else {
+        error.is::<io::Error>().then_some(IO)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn causes_keep_their_code_under_context() {
+        let io = io::Error::other("disk");
+        assert_eq!(code(&anyhow!(io).context("binding")), IO);
+        let away = store::Error::unavailable("refused");
+        assert_eq!(code(&anyhow!(away)), UNAVAILABLE);
+        assert_eq!(code(&anyhow!(store::Error::corrupt("row"))), SOFTWARE);
+        assert_eq!(code(&anyhow!("what cannot be")), SOFTWARE);
+        let flags = config::Flags {
+            grpc_listen: Some("nowhere".to_owned()),
+            ..config::Flags::default()
+        };
+        let refused = config::load(&flags).context("starting").unwrap_err();
+        assert_eq!(code(&refused), CONFIG);
+    }
+}

@@ -1,0 +1,92 @@
+//! The sections that are called after a noun of the contract: `[cards]` to `[requests]`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::value::Whole;
+
+const DAY: u64 = 24 * 60 * 60;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cards {
+    per_merchant: Whole<1, 1000>,
+    purge_after_days: Whole<1, 365>,
+}
+
+impl Cards {
+    /// Cards a merchant may have.
+    pub fn per_merchant(&self) -> u64 {
+        self.per_merchant.get()
+    }
+    /// From deletion to purge.
+    pub fn purge_after(&self) -> Duration {
+        Duration::from_secs(self.purge_after_days.get() * DAY)
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Placements {
+    per_merchant: Whole<1, 100_000>,
+}
+
+impl Placements {
+    /// Placements a merchant may have.
+    pub fn per_merchant(&self) -> u64 {
+        self.per_merchant.get()
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Links {
+    default_ttl_days: Whole<1, 30>,
+}
+
+impl Links {
+    /// How long a link opens when its maker does not say.
+    pub fn default_ttl(&self) -> Duration {
+        Duration::from_secs(self.default_ttl_days.get() * DAY)
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    served_ttl_seconds: Whole<1, 3600>,
+}
+
+impl Tokens {
+    /// How long a served tap token opens.
+    pub fn served_ttl(&self) -> Duration {
+        Duration::from_secs(self.served_ttl_seconds.get())
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Serving {
+    max_age_seconds: Whole<1, 3600>,
+}
+
+impl Serving {
+    /// The longest `valid_until`.
+    pub fn max_age(&self) -> Duration {
+        Duration::from_secs(self.max_age_seconds.get())
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requests {
+    keep_days: Whole<7, 90>,
+}
+
+impl Requests {
+    /// How long the answer to a `request_id` is kept.
+    pub fn keep(&self) -> Duration {
+        Duration::from_secs(self.keep_days.get() * DAY)
+    }
+}

@@ -1,0 +1,71 @@
+//! What a token says of its caller. A claim of the wrong form refuses the whole token.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use super::Rejected;
+use crate::{
+    app::{Principal, Scope},
+    domain::Micros,
+};
+
+/// Issuer and audience are checked before.
+#[derive(Deserialize)]
+pub(super) struct Claims {
+    sub: String,
+    /// Seconds since the epoch; RFC 7519 allows fractions.
+    exp: f64,
+    #[serde(default, deserialize_with = "present")]
+    nbf: Option<f64>,
+    #[serde(default)]
+    scope: Words,
+    #[serde(default, deserialize_with = "present")]
+    merchants: Option<Vec<String>>,
+}
+
+/// Words in one text, separated by spaces (RFC 8693), or a list of them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Words {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Self::List(Vec::new())
+    }
+}
+
+/// `null` is not "absent": an absent `merchants` means all of them.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(d).map(Some)
+}
+
+impl Claims {
+    pub(super) fn check_time(&self, now: Micros, leeway: Duration) -> Result<(), Rejected> {
+        let now = now.0 as f64 / 1e6;
+        let leeway = leeway.as_secs_f64();
+        if now >= self.exp + leeway {
+            return Err(Rejected::Expired);
+        }
+        if self.nbf.is_some_and(|nbf| now + leeway < nbf) {
+            return Err(Rejected::NotYet);
+        }
+        Ok(())
+    }
+
+    /// Scopes that are not ours are for other services.
+    pub(super) fn into_principal(self) -> Principal {
+        let scopes = match &self.scope {
+            Words::Text(text) => text.split(' ').filter_map(Scope::parse).collect(),
+            Words::List(words) => words.iter().filter_map(|w| Scope::parse(w)).collect(),
+        };
+        Principal {
+            subject: self.sub,
+            scopes,
+            merchants: self.merchants.map(|m| m.into_iter().collect()),
+        }
+    }
+}
