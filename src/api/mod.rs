@@ -1,8 +1,14 @@
 //! The gRPC door: wire ⇄ domain, one service a file.
 
+mod call;
+mod cards;
 pub mod layers;
+mod links;
+mod placements;
 pub mod rights;
+mod serving;
 pub mod status;
+mod wire;
 
 /// Generated from `proto/`; named nowhere outside this floor.
 pub mod pb {

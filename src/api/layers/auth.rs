@@ -72,11 +72,7 @@ impl AuthLayer {
                 format!("the caller lacks the scope {}", scope.as_str()),
             )
             .with("scope", scope.as_str())),
-            None => Err(Refusal::new(
-                Reason::PermissionDenied,
-                "no rule lets anybody call this method",
-            )
-            .with("scope", "")),
+            None => Err(Refusal::new(Reason::MethodUnknown, "no such method")),
         }
     }
 }

@@ -1,0 +1,133 @@
+//! What every handler does first and last: the caller and the message out of the request,
+//! the answer or the status into the response.
+
+use std::future::Future;
+
+use prost::Message;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::status;
+use crate::{
+    app::{self, Call, Principal, RequestId},
+    domain::{Merchant, Refusal},
+    keys::KeyRing,
+};
+
+/// The caller, whom the authentication layer put there, and the message.
+pub fn open<T>(request: Request<T>) -> app::Result<(Principal, T)> {
+    let (_, mut extensions, message) = request.into_parts();
+    let caller = extensions
+        .remove::<Principal>()
+        .ok_or_else(|| app::Error::bug("a call came past authentication"))?;
+    Ok((caller, message))
+}
+
+/// Ends a handler.
+pub async fn respond<T>(
+    answer: impl Future<Output = app::Result<T>>,
+) -> Result<Response<T>, Status> {
+    answer.await.map(Response::new).map_err(status::from_error)
+}
+
+/// A write of this method. `request_id` was taken out of `message`, which is the rest.
+pub fn write(
+    caller: Principal,
+    method: &str,
+    request_id: &str,
+    message: &impl Message,
+    dry_run: bool,
+) -> Result<Call, Refusal> {
+    let request = if request_id.is_empty() {
+        None
+    } else {
+        let mut request = method.as_bytes().to_vec();
+        request.push(0);
+        request.extend(message.encode_to_vec());
+        Some(RequestId {
+            id: Uuid::parse_str(request_id)
+                .map_err(|_| Refusal::field("request_id", "must be a UUID, or empty"))?,
+            request,
+        })
+    };
+    Ok(Call {
+        principal: caller,
+        request,
+        dry_run,
+    })
+}
+
+/// The merchant in a field, if the caller may act for it. Permission comes before the rest
+/// of the shape, so that it answers the same whatever there is.
+pub fn merchant(caller: &Principal, field: &str, name: &str) -> Result<Merchant, Refusal> {
+    let merchant = Merchant::parse(name).map_err(|rule| Refusal::field(field, rule))?;
+    caller.permit(&merchant)?;
+    Ok(merchant)
+}
+
+/// A resource's name in a field, likewise.
+pub fn name<N>(
+    caller: &Principal,
+    field: &str,
+    parsed: Result<N, String>,
+    merchant: impl Fn(&N) -> &Merchant,
+) -> Result<N, Refusal> {
+    let name = parsed.map_err(|rule| Refusal::field(field, rule))?;
+    caller.permit(merchant(&name))?;
+    Ok(name)
+}
+
+/// One page of a listing by id.
+pub struct Page<'a> {
+    keys: &'a KeyRing,
+    /// What a page token is bound to.
+    listing: String,
+    /// The id to go on after; empty at the start.
+    pub after: String,
+    size: usize,
+}
+
+impl<'a> Page<'a> {
+    const USUAL: usize = 50;
+    const MOST: usize = 100;
+
+    pub fn new(
+        keys: &'a KeyRing,
+        listing: String,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<Self, Refusal> {
+        let size = match usize::try_from(page_size) {
+            Err(_) => return Err(Refusal::field("page_size", "must not be negative")),
+            Ok(0) => Self::USUAL,
+            Ok(size) => size.min(Self::MOST),
+        };
+        let after = if page_token.is_empty() {
+            String::new()
+        } else {
+            keys.open_cursor(&listing, page_token)?
+        };
+        Ok(Self {
+            keys,
+            listing,
+            after,
+            size,
+        })
+    }
+
+    /// Rows to ask for: one more than fit says whether there is another page.
+    pub fn limit(&self) -> u64 {
+        self.size as u64 + 1
+    }
+
+    /// The rows that fit, and the token of the next page.
+    pub fn cut<T>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> &str) -> (Vec<T>, String) {
+        let more = rows.len() > self.size;
+        rows.truncate(self.size);
+        let next = match rows.last() {
+            Some(last) if more => self.keys.seal_cursor(&self.listing, id(last)),
+            _ => String::new(),
+        };
+        (rows, next)
+    }
+}

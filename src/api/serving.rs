@@ -1,0 +1,238 @@
+//! `ServingService`.
+
+use tonic::{Request, Response, Status};
+
+use super::{
+    call::{self, open, respond},
+    pb::{self, serving_service_server::ServingService},
+    wire::{absence, kind, timestamp},
+};
+use crate::{
+    app::{App, Item, Outcome, Viewer},
+    domain::{
+        Check, ContactKind, Lang, PlacementName, foreign_id,
+        launch::{Container, Environment, Platform, Step},
+    },
+};
+
+/// Notes of one call at most.
+const MAX_NOTES: usize = 200;
+
+/// The service over an `App`.
+#[derive(Clone, Debug)]
+pub struct Serving(pub App);
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl ServingService for Serving {
+    async fn get_chat_menu(
+        &self,
+        request: Request<pb::GetChatMenuRequest>,
+    ) -> Answer<pb::GetChatMenuResponse> {
+        respond(async {
+            let (caller, r) = open(request)?;
+            let merchant = call::merchant(&caller, "merchant", &r.merchant)?;
+            let mut check = Check::default();
+            let viewer = viewer(&mut check, r.viewer.as_ref());
+            let viewer = check.done(viewer)?;
+            let menu = self.0.chat_menu(&merchant, &viewer, &r.known_version).await?;
+            Ok(pb::GetChatMenuResponse {
+                items: menu.items.into_iter().map(Into::into).collect(),
+                absence: menu.absence.map(absence),
+                valid_until: Some(timestamp(menu.valid_until)),
+                version: menu.version,
+                not_modified: menu.not_modified,
+            })
+        })
+        .await
+    }
+
+    async fn batch_get_note_capsules(
+        &self,
+        request: Request<pb::BatchGetNoteCapsulesRequest>,
+    ) -> Answer<pb::BatchGetNoteCapsulesResponse> {
+        respond(async {
+            let (caller, r) = open(request)?;
+            let mut check = Check::default();
+            let count = r.notes.len();
+            check.require((1..=MAX_NOTES).contains(&count), "notes", "must be 1 to 200");
+            let notes: Vec<_> = r
+                .notes
+                .iter()
+                .take(MAX_NOTES)
+                .enumerate()
+                .filter_map(|(i, note)| {
+                    check.field(format!("notes[{i}]"), foreign_id(note, "notes"))
+                })
+                .collect();
+            let viewer = viewer(&mut check, r.viewer.as_ref());
+            let viewer = check.done(viewer)?;
+            let (outcomes, valid_until) = self.0.note_capsules(&caller, &notes, &viewer).await?;
+            Ok(pb::BatchGetNoteCapsulesResponse {
+                results: r.notes.into_iter().zip(outcomes).map(capsule).collect(),
+                valid_until: Some(timestamp(valid_until)),
+            })
+        })
+        .await
+    }
+
+    async fn get_card_message(
+        &self,
+        request: Request<pb::GetCardMessageRequest>,
+    ) -> Answer<pb::GetCardMessageResponse> {
+        use pb::get_card_message_response::Outcome;
+        respond(async {
+            let (caller, r) = open(request)?;
+            let name = PlacementName::parse(&r.placement);
+            let name = call::name(&caller, "placement", name, PlacementName::merchant)?;
+            let mut check = Check::default();
+            let viewer = viewer(&mut check, r.viewer.as_ref());
+            let viewer = check.done(viewer)?;
+            let (outcome, valid_until) = self.0.card_message(&name, &viewer).await?;
+            Ok(pb::GetCardMessageResponse {
+                outcome: Some(match outcome {
+                    Ok(item) => Outcome::Item(item.into()),
+                    Err(reason) => Outcome::Absence(absence(reason)),
+                }),
+                valid_until: Some(timestamp(valid_until)),
+            })
+        })
+        .await
+    }
+
+    async fn open_card(&self, request: Request<pb::OpenCardRequest>) -> Answer<pb::LaunchPlan> {
+        respond(async {
+            let (caller, r) = open(request)?;
+            let mut check = Check::default();
+            let viewer = viewer(&mut check, r.viewer.as_ref());
+            let environment = environment(
+                &mut check,
+                r.environment.unwrap_or_default(),
+                r.viewer.map_or(0, |viewer| viewer.platform),
+            );
+            let (_, environment) = check.done(viewer.zip(environment))?;
+            let tap = self.0.tap(Some(&caller), &r.tap_token, environment).await?;
+            Ok(pb::LaunchPlan {
+                steps: tap.steps.into_iter().map(Into::into).collect(),
+                expire_time: Some(timestamp(tap.expire_time)),
+                event_id: tap.event_id.to_string(),
+                kind: kind(tap.kind).into(),
+            })
+        })
+        .await
+    }
+}
+
+fn viewer(check: &mut Check, viewer: Option<&pb::Viewer>) -> Option<Viewer> {
+    let Some(viewer) = viewer else {
+        check.violation("viewer", "must be set");
+        return None;
+    };
+    let id = &viewer.viewer_id;
+    let id_fits = (1..=64).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_.:-".contains(&b));
+    check.require(id_fits, "viewer.viewer_id", "must be 1 to 64 of [0-9A-Za-z_.:-]");
+    check.field("viewer.platform", platform(viewer.platform));
+    let version_fits = viewer.app_version.len() <= 32;
+    check.require(version_fits, "viewer.app_version", "must be at most 32 bytes");
+    let locale_fits = viewer.locale.len() <= 35;
+    check.require(locale_fits, "viewer.locale", "must be at most 35 bytes");
+    Some(Viewer {
+        id: id.clone(),
+        lang: Lang::of_locale(&viewer.locale),
+    })
+}
+
+fn platform(number: i32) -> Result<Option<Platform>, &'static str> {
+    use pb::viewer::Platform as Wire;
+    Ok(match Wire::try_from(number) {
+        Ok(Wire::Unspecified) => None,
+        Ok(Wire::Ios) => Some(Platform::Ios),
+        Ok(Wire::Android) => Some(Platform::Android),
+        Ok(Wire::Harmony) => Some(Platform::Harmony),
+        Ok(Wire::Web) => Some(Platform::Web),
+        Err(_) => return Err("must be IOS, ANDROID, HARMONY or WEB"),
+    })
+}
+
+/// What the request leaves open: the viewer's platform, and the app except on the web. A
+/// platform that nobody names opens schemes like most.
+fn environment(
+    check: &mut Check,
+    environment: pb::Environment,
+    viewer_platform: i32,
+) -> Option<Environment> {
+    use pb::environment::Container as Wire;
+    let named = check.field("environment.platform", platform(environment.platform))?;
+    let platform = named
+        .or_else(|| platform(viewer_platform).ok().flatten())
+        .unwrap_or(Platform::Android);
+    let container = match Wire::try_from(environment.container) {
+        Ok(Wire::Unspecified) if platform == Platform::Web => Ok(Container::Browser),
+        Ok(Wire::Unspecified | Wire::NativeApp) => Ok(Container::NativeApp),
+        Ok(Wire::WechatWebview) => Ok(Container::WechatWebview),
+        Ok(Wire::Browser) => Ok(Container::Browser),
+        Ok(Wire::Desktop) => Ok(Container::Desktop),
+        Err(_) => Err("must be NATIVE_APP, WECHAT_WEBVIEW, BROWSER or DESKTOP"),
+    };
+    Some(Environment {
+        platform,
+        container: check.field("environment.container", container)?,
+    })
+}
+
+fn capsule((note, outcome): (String, Outcome)) -> pb::NoteCapsuleResult {
+    use pb::note_capsule_result::Outcome;
+    pb::NoteCapsuleResult {
+        note,
+        outcome: Some(match outcome {
+            Ok(item) => Outcome::Item(item.into()),
+            Err(reason) => Outcome::Absence(absence(reason)),
+        }),
+    }
+}
+
+impl From<Item> for pb::Item {
+    fn from(item: Item) -> Self {
+        let icon = match item.kind {
+            ContactKind::Wecom => "wecom",
+            ContactKind::Phone => "phone",
+            ContactKind::WechatId => "wechat",
+        };
+        Self {
+            placement: item.placement.to_string(),
+            kind: kind(item.kind).into(),
+            label: item.label,
+            preview: item.preview,
+            icon: icon.to_owned(),
+            tap_token: item.tap_token,
+            open_uri: item.open_uri,
+            display_name: item.display_name,
+            headline: item.headline,
+            avatar_uri: item.avatar_uri,
+        }
+    }
+}
+
+impl From<Step> for pb::Step {
+    fn from(step: Step) -> Self {
+        use pb::step::Kind;
+        let requires_app = step.requires_app().unwrap_or_default().to_owned();
+        let (kind, uri, text) = match step {
+            Step::UrlScheme { uri } => (Kind::UrlScheme, uri, String::new()),
+            Step::Https { uri } => (Kind::Https, uri, String::new()),
+            Step::CopyText { text } => (Kind::CopyText, String::new(), text),
+            Step::Dial { uri } => (Kind::Dial, uri, String::new()),
+            Step::ShowQr { uri } => (Kind::ShowQr, uri, String::new()),
+        };
+        Self {
+            kind: kind.into(),
+            uri,
+            text,
+            requires_app,
+        }
+    }
+}
