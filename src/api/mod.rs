@@ -6,9 +6,12 @@ pub mod layers;
 mod links;
 mod placements;
 pub mod rights;
+mod router;
 mod serving;
 pub mod status;
 mod wire;
+
+pub use router::{SERVICES, open, services};
 
 /// Generated from `proto/`; named nowhere outside this floor.
 pub mod pb {

@@ -95,15 +95,31 @@ impl KeyFile {
 
     /// Writes beside and renames, so that a crash leaves the old file or the new.
     pub fn write(&self, path: &Path) -> Result<(), Problem> {
-        self.try_write(path)
+        self.write_beside(path)
+            .and_then(|beside| fs::rename(beside, path))
             .map_err(|e| Problem::Io(path.into(), e))
     }
 
-    fn try_write(&self, path: &Path) -> io::Result<()> {
+    /// Writes a file that is not there yet; whether it was not. Of two processes that start
+    /// on one folder, both go on with the keys of one.
+    pub fn create(&self, path: &Path) -> Result<bool, Problem> {
+        let linked = self.write_beside(path).and_then(|beside| {
+            let linked = fs::hard_link(&beside, path);
+            fs::remove_file(beside)?;
+            linked
+        });
+        match linked {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(e) => Err(Problem::Io(path.into(), e)),
+        }
+    }
+
+    fn write_beside(&self, path: &Path) -> io::Result<PathBuf> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let beside = path.with_extension("new");
+        let beside = path.with_extension(format!("{}.new", std::process::id()));
         let mut options = fs::OpenOptions::new();
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
@@ -111,7 +127,7 @@ impl KeyFile {
         let mut file = options.open(&beside)?;
         file.write_all(self.text().as_bytes())?;
         file.sync_all()?;
-        fs::rename(beside, path)
+        Ok(beside)
     }
 
     pub(super) fn text(&self) -> String {

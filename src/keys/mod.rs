@@ -16,10 +16,9 @@ pub use ring::{KeyRing, Unsealable};
 /// Makes the file with a first, active key, or adds one that waits to be activated; the
 /// new key's id.
 pub fn add(path: &Path, random: [u8; 64]) -> Result<u8, Problem> {
-    if !path.exists() {
-        let file = KeyFile::new(random);
-        file.write(path)?;
-        return Ok(file.active);
+    let first = KeyFile::new(random);
+    if first.create(path)? {
+        return Ok(first.active);
     }
     let mut file = KeyFile::read(path)?;
     let mut secret = [0; 32];
@@ -27,6 +26,19 @@ pub fn add(path: &Path, random: [u8; 64]) -> Result<u8, Problem> {
     let id = file.add(secret).ok_or(Problem::Full(path.into()))?;
     file.write(path)?;
     Ok(id)
+}
+
+/// The ring of a file.
+pub fn load(path: &Path) -> Result<KeyRing, Problem> {
+    KeyRing::new(&KeyFile::read(path)?).ok_or_else(|| Problem::Form(path.into()))
+}
+
+/// The ring of a file, which is made where there is none.
+pub fn load_or_make(path: &Path, random: [u8; 64]) -> Result<KeyRing, Problem> {
+    if !path.exists() {
+        KeyFile::new(random).create(path)?;
+    }
+    load(path)
 }
 
 /// Makes a key the one that seals.

@@ -1,10 +1,302 @@
-//! The composition root.
+//! The composition root: settings in, three listeners out, and a way to end them in time.
 
+pub mod accept;
+mod demo;
+mod health;
 pub mod jwks;
+mod preface;
+mod seats;
+pub mod tls;
 
-use crate::config::Settings;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-/// STAND-IN
-pub async fn run(_settings: Settings, _demo: bool) -> anyhow::Result<()> {
-    anyhow::bail!("stand-in: server::run")
+use anyhow::Context;
+use axum::Router;
+use prometheus_client::registry::Registry;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    accept::{Limits, Protocol},
+    health::Health,
+    jwks::Jwks,
+    tls::Tls,
+};
+use crate::{
+    api::{
+        self,
+        layers::{self, auth::AuthLayer, metrics::Metrics},
+    },
+    app::{Ambient, App, Rules},
+    config::{Mode, Settings},
+    http, keys,
+    store::{self, Store},
+    telemetry, worker,
+};
+
+/// What is left after the hard cut gets so long; then the process ends anyway.
+const AFTER_CUT: Duration = Duration::from_secs(1);
+
+/// A server whose sockets are open and whose store is ready.
+pub struct Server {
+    pub app: App,
+    pub grpc: SocketAddr,
+    pub http: SocketAddr,
+    pub admin: SocketAddr,
+    doors: Vec<Door>,
+    health: Health,
+    jwks: Option<Arc<Jwks>>,
+    drain: Duration,
+    shutdown_delay: Duration,
+}
+
+/// A listener and what it serves.
+struct Door {
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    protocol: Protocol,
+    limits: Limits,
+    routes: Router,
+}
+
+/// `mingpian serve`: runs until SIGTERM or SIGINT; a second one ends it at once.
+pub async fn run(settings: Settings, demo: bool) -> anyhow::Result<()> {
+    let telemetry = telemetry::init(
+        settings.log.format,
+        &settings.log.filter,
+        settings.telemetry.otlp_endpoint(),
+    )?;
+    let server = Server::bind(&settings, Ambient::system()).await?;
+    tracing::info!(grpc = %server.grpc, http = %server.http, admin = %server.admin, "serving");
+    if demo {
+        demo::load(&server.app).await.context("the sample merchant")?;
+        say(&demo::commands(server.grpc))?;
+    }
+    let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
+    tokio::spawn(end_on_signals(stop.clone(), cut.clone())?);
+    server.serve(stop, cut).await;
+    telemetry.flush().await;
+    Ok(())
+}
+
+/// `mingpian migrate`.
+pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    let store = Store::open(&store_options(settings)).await?;
+    Ok(store.migrate().await?)
+}
+
+impl Server {
+    /// Opens the store, brings its schema up to date, and binds the listeners; port 0 takes
+    /// a free one.
+    pub async fn bind(settings: &Settings, ambient: Ambient) -> anyhow::Result<Self> {
+        let store = Store::open(&store_options(settings)).await?;
+        store.migrate().await?;
+        let keys = keys(settings, &ambient)?;
+        let grpc = listen("grpc_listen", settings.grpc_listen).await?;
+        let http = listen("http_listen", settings.http_listen).await?;
+        let admin = listen("admin_listen", settings.admin_listen).await?;
+        let (jwks, auth) = callers(settings, &ambient).await?;
+        let app = App {
+            store,
+            keys: Arc::new(keys),
+            ambient,
+            rules: Arc::new(rules(settings, http.local_addr()?)),
+        };
+
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let (reporter, health_service) = tonic_health::server::health_reporter();
+        let health = Health::new(reporter).await;
+        let limits = &settings.limits;
+        let grpc_routes = layers::stack(
+            api::services(&app, limits.max_request_bytes(), limits.max_response_bytes()),
+            api::open(health_service, settings.reflection())?,
+            |routes| routes.layer(auth),
+            layers::Limits {
+                calls: limits.concurrency(),
+                deadline: limits.deadline(),
+            },
+            metrics,
+        );
+        let admin_routes = http::admin::router(
+            Arc::new(registry),
+            health.ready(),
+            settings.admin.token(),
+        );
+        let door = |listener, protocol, tls, routes| Door {
+            listener,
+            tls,
+            protocol,
+            limits: connections(settings),
+            routes,
+        };
+        let tls = tls_of(settings)?;
+        let public = http::public(app.clone(), limits.deadline());
+        Ok(Self {
+            app,
+            grpc: grpc.local_addr()?,
+            http: http.local_addr()?,
+            admin: admin.local_addr()?,
+            doors: vec![
+                door(grpc, Protocol::Grpc, tls, grpc_routes),
+                door(http, Protocol::Http, None, public),
+                door(admin, Protocol::Http, None, admin_routes),
+            ],
+            health,
+            jwks,
+            drain: limits.drain(),
+            shutdown_delay: limits.shutdown_delay(),
+        })
+    }
+
+    /// Serves until `stop`. Then: health says NOT_SERVING, balancers get their delay, the
+    /// sockets close, calls under way finish; when the drain is over, or on `cut`, the rest
+    /// is cut. It always returns, whatever peers do.
+    pub async fn serve(self, stop: CancellationToken, cut: CancellationToken) {
+        let (tasks, close) = (TaskTracker::new(), CancellationToken::new());
+        tasks.spawn(self.health.follow(self.app.store.clone(), stop.clone()));
+        tasks.spawn(worker::sweep(self.app.clone(), stop.clone()));
+        if let Some(jwks) = self.jwks {
+            let stop = stop.clone();
+            tasks.spawn(async move { jwks.refresh(stop).await });
+        }
+        for door in self.doors {
+            tasks.spawn(door.serve(close.clone(), cut.clone()));
+        }
+        tasks.close();
+
+        stop.cancelled().await;
+        tracing::info!("shutting down");
+        tokio::select! {
+            () = sleep(self.shutdown_delay) => {}
+            () = cut.cancelled() => {}
+        }
+        close.cancel();
+        tokio::select! {
+            () = tasks.wait() => return,
+            () = sleep(self.drain) => tracing::warn!("the drain is over; cutting what is left"),
+            () = cut.cancelled() => {}
+        }
+        cut.cancel();
+        let _ = timeout(AFTER_CUT, tasks.wait()).await;
+    }
+}
+
+impl Door {
+    async fn serve(self, stop: CancellationToken, cut: CancellationToken) {
+        let Self {
+            listener,
+            tls,
+            protocol,
+            limits,
+            routes,
+        } = self;
+        accept::serve(listener, tls, protocol, limits, routes, stop, cut).await;
+    }
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{key}: cannot listen on {address}"))
+}
+
+fn keys(settings: &Settings, ambient: &Ambient) -> Result<keys::KeyRing, keys::Problem> {
+    let path = settings.keys_path();
+    if settings.keys_may_be_made() {
+        keys::load_or_make(&path, ambient.random())
+    } else {
+        keys::load(&path)
+    }
+}
+
+/// Whose tokens are accepted, and the layer that asks for one.
+async fn callers(
+    settings: &Settings,
+    ambient: &Ambient,
+) -> anyhow::Result<(Option<Arc<Jwks>>, AuthLayer)> {
+    match settings.auth.mode {
+        Mode::Off => Ok((None, AuthLayer::off())),
+        Mode::Jwt => {
+            let jwks = Arc::new(Jwks::load(&settings.auth).await?);
+            let (verifier, clock) = (jwks.clone(), ambient.clone());
+            let layer = AuthLayer::bearer(move |token| verifier.verify(token, clock.now()));
+            Ok((Some(jwks), layer))
+        }
+    }
+}
+
+fn tls_of(settings: &Settings) -> anyhow::Result<Option<Arc<Tls>>> {
+    let Some((certificate, key)) = settings.tls.identity() else {
+        return Ok(None);
+    };
+    let files = tls::Files {
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
+        client_ca: settings.tls.client_ca().map(ToOwned::to_owned),
+    };
+    Ok(Some(Arc::new(Tls::load(files, Protocol::Grpc)?)))
+}
+
+fn store_options(settings: &Settings) -> store::Options {
+    store::Options {
+        url: settings.store_url().clone(),
+        max_connections: settings.store.max_connections(),
+        acquire_timeout: settings.store.acquire_timeout(),
+        statement_timeout: settings.store.statement_timeout(),
+    }
+}
+
+fn rules(settings: &Settings, http: SocketAddr) -> Rules {
+    Rules {
+        cards_per_merchant: settings.cards.per_merchant(),
+        placements_per_merchant: settings.placements.per_merchant(),
+        purge_after: settings.cards.purge_after(),
+        link_ttl: settings.links.default_ttl(),
+        served_ttl: settings.tokens.served_ttl(),
+        max_age: settings.serving.max_age(),
+        keep_answers: settings.requests.keep(),
+        public_url: settings.public_url(http),
+    }
+}
+
+fn connections(settings: &Settings) -> Limits {
+    let limits = &settings.limits;
+    Limits {
+        connections: limits.connections(),
+        connections_per_ip: limits.connections_per_ip(),
+        max_concurrent_streams: limits.max_concurrent_streams(),
+        connection_age: limits.connection_age(),
+        connection_age_grace: limits.drain(),
+        ..Limits::default()
+    }
+}
+
+/// The first signal stops, the second one cuts and ends the wait.
+fn end_on_signals(
+    stop: CancellationToken,
+    cut: CancellationToken,
+) -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        for end in [stop, cut] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            end.cancel();
+        }
+    })
+}
+
+fn say(text: &str) -> io::Result<()> {
+    use io::Write as _;
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }

@@ -1,0 +1,73 @@
+//! The services, each with its limits, as one router; and what is open to everyone.
+
+use axum::Router;
+use tonic::{
+    codec::CompressionEncoding::Gzip,
+    server::NamedService,
+    service::Routes,
+};
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_reflection::server::Builder;
+
+use super::{
+    cards::Cards,
+    links::Links,
+    pb::{
+        self, card_service_server::CardServiceServer, link_service_server::LinkServiceServer,
+        placement_service_server::PlacementServiceServer,
+        serving_service_server::ServingServiceServer,
+    },
+    placements::Placements,
+    serving::Serving,
+};
+use crate::app::App;
+
+/// Every service, by its full name.
+pub const SERVICES: &[&str] = &[
+    CardServiceServer::<Cards>::NAME,
+    PlacementServiceServer::<Placements>::NAME,
+    ServingServiceServer::<Serving>::NAME,
+    LinkServiceServer::<Links>::NAME,
+];
+
+/// The services. A request may have `max_request` bytes, an answer `max_response`.
+pub fn services(app: &App, max_request: usize, max_response: usize) -> Router {
+    macro_rules! limited {
+        ($server:ident($service:expr)) => {
+            $server::new($service)
+                .max_decoding_message_size(max_request)
+                .max_encoding_message_size(max_response)
+                .accept_compressed(Gzip)
+                .send_compressed(Gzip)
+        };
+    }
+    Routes::new(limited!(CardServiceServer(Cards(app.clone()))))
+        .add_service(limited!(PlacementServiceServer(Placements(app.clone()))))
+        .add_service(limited!(ServingServiceServer(Serving(app.clone()))))
+        .add_service(limited!(LinkServiceServer(Links(app.clone()))))
+        .prepare()
+        .into_axum_router()
+}
+
+/// Health, and reflection where it is wanted: v1, and the v1alpha that older clients ask for.
+pub fn open<H: Health>(
+    health: HealthServer<H>,
+    reflection: bool,
+) -> Result<Router, tonic_reflection::server::Error> {
+    let health = health.accept_compressed(Gzip).send_compressed(Gzip);
+    let mut routes = Routes::new(health);
+    if reflection {
+        let builder = || {
+            Builder::configure()
+                .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+        };
+        let v1 = builder().build_v1()?;
+        let v1alpha = builder().build_v1alpha()?;
+        routes = routes
+            .add_service(v1.accept_compressed(Gzip).send_compressed(Gzip))
+            .add_service(v1alpha.accept_compressed(Gzip).send_compressed(Gzip));
+    }
+    Ok(routes.prepare().into_axum_router())
+}

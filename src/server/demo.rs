@@ -1,0 +1,158 @@
+//! A sample merchant, and commands to paste.
+
+use std::{fmt::Write as _, net::SocketAddr};
+
+use crate::{
+    app::{App, Call, Error, PlacementDraft, Principal, Result},
+    domain::{
+        AcquisitionUri, CardDraft, CardName, ContactDraft, DetailDraft, Merchant, Phone,
+        PlacementName, Reason, Refusal, Surface, WechatId, Wecom, WecomTarget,
+    },
+};
+
+const MERCHANT: &str = "klook";
+const NOTES: [&str; 2] = ["hongkong-3-days", "tokyo-food"];
+const CONVERSATION: &str = "c-1001";
+/// From WeCom's own documentation; leads to nobody.
+const ACQUISITION_URI: &str = "https://work.weixin.qq.com/ca/cawcdea7783d7330c6";
+
+/// Makes what is not there yet, so that a demo may be started again on its own data.
+pub async fn load(app: &App) -> Result<()> {
+    let merchant = Merchant::from_id(MERCHANT).ok_or_else(|| Error::bug("demo merchant"))?;
+    let card = |id| CardName::new(merchant.clone(), id).map_err(Error::bug);
+    let placement = |id| PlacementName::new(merchant.clone(), id).map_err(Error::bug);
+
+    let shop = vec![wecom()?, phone("400-800-1234")?, wechat("klook_demo88")?];
+    card_once(app, card("main")?, "Klook 客路", "官方客服 9:00-21:00", shop).await?;
+    let guide = vec![wecom()?, phone("138 0013 8000")?];
+    card_once(app, card("guide")?, "Klook 旅行顾问", "一对一行程定制", guide).await?;
+
+    let menu = Surface::ChatMenu { position: 1 };
+    placement_once(app, placement("menu")?, card("main")?, menu).await?;
+    for (i, note) in NOTES.iter().enumerate() {
+        let name = placement(["note-1", "note-2"][i])?;
+        let note = (*note).to_owned();
+        placement_once(app, name, card("guide")?, Surface::NoteCapsule { note }).await?;
+    }
+    let conversation = CONVERSATION.to_owned();
+    let message = Surface::CardMessage { conversation };
+    placement_once(app, placement("message-1")?, card("main")?, message).await
+}
+
+async fn card_once(
+    app: &App,
+    name: CardName,
+    display_name: &str,
+    headline: &str,
+    contacts: Vec<ContactDraft>,
+) -> Result<()> {
+    let draft = CardDraft {
+        display_name: display_name.to_owned(),
+        headline: headline.to_owned(),
+        avatar_uri: String::new(),
+        contacts,
+    };
+    there_is_one(app.create_card(&call(), name, draft).await)
+}
+
+async fn placement_once(
+    app: &App,
+    name: PlacementName,
+    card: CardName,
+    surface: Surface,
+) -> Result<()> {
+    let draft = PlacementDraft {
+        card,
+        kinds: Vec::new(),
+        surface,
+        start_time: None,
+        end_time: None,
+    };
+    there_is_one(app.create_placement(&call(), name, draft).await)
+}
+
+/// What somebody made, changed or withdrew since the first start stays as it is.
+fn there_is_one<T>(made: Result<T>) -> Result<()> {
+    use Reason::{CardExists, CardNotActive, CardNotFound, PlacementExists, SlotTaken};
+    match made {
+        Err(Error::Refused(Refusal { reason, .. }))
+            if matches!(
+                reason,
+                CardExists | CardNotActive | CardNotFound | PlacementExists | SlotTaken
+            ) =>
+        {
+            Ok(())
+        }
+        made => made.map(drop),
+    }
+}
+
+fn call() -> Call {
+    Call {
+        principal: Principal::anonymous(),
+        request: None,
+        dry_run: false,
+    }
+}
+
+fn wecom() -> Result<ContactDraft> {
+    let uri = AcquisitionUri::parse(ACQUISITION_URI).map_err(Error::bug)?;
+    Ok(contact(DetailDraft::Wecom(Wecom {
+        corp: None,
+        target: WecomTarget::Acquisition(uri),
+        fallback: None,
+    })))
+}
+
+fn phone(number: &str) -> Result<ContactDraft> {
+    let phone = Phone::parse(number).map_err(Error::bug)?;
+    Ok(contact(DetailDraft::Phone(Some(phone))))
+}
+
+fn wechat(id: &str) -> Result<ContactDraft> {
+    let id = WechatId::parse(id).map_err(Error::bug)?;
+    Ok(contact(DetailDraft::WechatId(Some(id))))
+}
+
+fn contact(detail: DetailDraft) -> ContactDraft {
+    ContactDraft {
+        label: String::new(),
+        detail,
+    }
+}
+
+/// The story so far, line by line.
+pub fn commands(grpc: SocketAddr) -> String {
+    let mut text = format!(
+        "\nThe sample merchant merchants/{MERCHANT} has two cards, in the chat menu, on two notes \
+         and in a conversation.\nTry, in another terminal:\n"
+    );
+    let viewer = r#""viewer":{"viewer_id":"v-1","platform":"IOS"}"#;
+    let notes = NOTES.map(|n| format!("\"notes/{n}\"")).join(",");
+    let calls = [
+        ("CardService/ListCards", format!(r#"{{"parent":"merchants/{MERCHANT}"}}"#)),
+        (
+            "ServingService/GetChatMenu",
+            format!(r#"{{"merchant":"merchants/{MERCHANT}",{viewer}}}"#),
+        ),
+        (
+            "ServingService/BatchGetNoteCapsules",
+            format!(r#"{{"notes":[{notes},"notes/none"],{viewer}}}"#),
+        ),
+        (
+            "ServingService/GetCardMessage",
+            format!(r#"{{"placement":"merchants/{MERCHANT}/placements/message-1",{viewer}}}"#),
+        ),
+        (
+            "ServingService/OpenCard",
+            format!(
+                r#"{{"tap_token":"TAP_TOKEN_OF_AN_ITEM",{viewer},"environment":{{"container":"NATIVE_APP"}}}}"#
+            ),
+        ),
+    ];
+    for (method, body) in calls {
+        let _ = writeln!(text, "  grpcurl -plaintext -d '{body}' {grpc} mingpian.v1.{method}");
+    }
+    text += "and open an item's open_uri in a browser.\n";
+    text
+}
