@@ -160,7 +160,10 @@ impl Door {
         let Some(tls) = &self.tls else {
             return self.speak(tcp, peer).await;
         };
-        let handshake = timeout(self.limits.tls_handshake_timeout, tls.acceptor().accept(tcp));
+        let handshake = timeout(
+            self.limits.tls_handshake_timeout,
+            tls.acceptor().accept(tcp),
+        );
         match self.stop.run_until_cancelled(handshake).await {
             Some(Ok(Ok(stream))) => self.speak(stream, peer).await,
             Some(Ok(Err(e))) => tracing::debug!(error = %e, "TLS handshake failed"),
