@@ -87,6 +87,9 @@ fn stack(services: Router) -> Router {
 }
 
 fn stack_with(services: Router, registry: &mut Registry) -> Router {
+    // While one scoped subscriber is all there is, tracing asks the thread that comes by a
+    // span first whether anyone listens, and remembers a no for every thread.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let (_, health) = tonic_health::server::health_reporter();
     let open = Routes::new(health).into_axum_router();
     layers::stack(services, open, |r| r, LIMITS, Metrics::register(registry))
