@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod layers;
+mod tls;
 mod transport;

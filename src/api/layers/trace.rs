@@ -59,7 +59,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 
 /// Mistakes of callers are daily business; what an operator should look at is louder.
 fn log(span: &Span, code: Code, took: Duration, probe: bool) {
-    let (word, ms) = (word(code), took.as_secs_f64() * 1000.0);
+    let (word, ms) = (word(code), took.as_micros() as f64 / 1000.0);
     span.in_scope(|| match code {
         Code::Internal | Code::DataLoss => error!(code = word, ms, "call ended"),
         Code::Unknown | Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted => {
