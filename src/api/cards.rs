@@ -14,7 +14,7 @@ use crate::{
     domain::{
         AcquisitionUri, Card, CardDraft, CardName, CardState, Check, Contact, ContactDraft, Detail,
         DetailDraft, KfUri, Merchant, Phone, Refusal, WechatId, Wecom, WecomTarget, card, is_id,
-        launch::Target, text,
+        text,
     },
 };
 
@@ -44,7 +44,12 @@ impl CardService for Cards {
     async fn get_card(&self, request: Request<pb::GetCardRequest>) -> Answer<pb::Card> {
         respond(async {
             let (caller, r) = open(request)?;
-            let name = call::name(&caller, "name", CardName::parse(&r.name), CardName::merchant)?;
+            let name = call::name(
+                &caller,
+                "name",
+                CardName::parse(&r.name),
+                CardName::merchant,
+            )?;
             Ok(self.0.card(&name).await?.into())
         })
         .await
@@ -76,13 +81,22 @@ impl CardService for Cards {
         respond(async {
             let (caller, mut r) = open(request)?;
             let name = r.card.as_ref().map_or("", |c| &c.name);
-            let name = call::name(&caller, "card.name", CardName::parse(name), CardName::merchant)?;
+            let name = call::name(
+                &caller,
+                "card.name",
+                CardName::parse(name),
+                CardName::merchant,
+            )?;
             let id = take(&mut r.request_id);
             let call = call::write(caller, "UpdateCard", &id, &r, r.validate_only)?;
             let card = r.card.unwrap_or_default();
             let etag = card.etag.clone();
             let changes = changes(card, r.update_mask.as_ref())?;
-            Ok(self.0.update_card(&call, &name, &etag, changes).await?.into())
+            Ok(self
+                .0
+                .update_card(&call, &name, &etag, changes)
+                .await?
+                .into())
         })
         .await
     }
@@ -90,7 +104,12 @@ impl CardService for Cards {
     async fn delete_card(&self, request: Request<pb::DeleteCardRequest>) -> Answer<pb::Card> {
         respond(async {
             let (caller, mut r) = open(request)?;
-            let name = call::name(&caller, "name", CardName::parse(&r.name), CardName::merchant)?;
+            let name = call::name(
+                &caller,
+                "name",
+                CardName::parse(&r.name),
+                CardName::merchant,
+            )?;
             let id = take(&mut r.request_id);
             let call = call::write(caller, "DeleteCard", &id, &r, false)?;
             Ok(self.0.delete_card(&call, &name, &r.etag).await?.into())
@@ -101,7 +120,12 @@ impl CardService for Cards {
     async fn undelete_card(&self, request: Request<pb::UndeleteCardRequest>) -> Answer<pb::Card> {
         respond(async {
             let (caller, mut r) = open(request)?;
-            let name = call::name(&caller, "name", CardName::parse(&r.name), CardName::merchant)?;
+            let name = call::name(
+                &caller,
+                "name",
+                CardName::parse(&r.name),
+                CardName::merchant,
+            )?;
             let id = take(&mut r.request_id);
             let call = call::write(caller, "UndeleteCard", &id, &r, false)?;
             Ok(self.0.undelete_card(&call, &name, &r.etag).await?.into())
@@ -115,22 +139,22 @@ impl CardService for Cards {
     ) -> Answer<pb::RevealContactResponse> {
         respond(async {
             let (caller, r) = open(request)?;
-            let name = call::name(&caller, "name", CardName::parse(&r.name), CardName::merchant)?;
+            let name = call::name(
+                &caller,
+                "name",
+                CardName::parse(&r.name),
+                CardName::merchant,
+            )?;
             let call = call::write(caller, "RevealContact", "", &r, false)?;
             let mut check = Check::default();
             let kind = check.field("kind", kind_of(r.kind)).flatten();
             check.require(kind.is_some(), "kind", "must be WECOM, PHONE or WECHAT_ID");
             let purpose = check.field("purpose", text(&r.purpose, 0..=200));
             let (kind, purpose) = check.done(kind.zip(purpose))?;
-            let target = self.0.reveal_contact(&call, &name, kind, &purpose).await?;
+            let opened = self.0.reveal_contact(&call, &name, kind, &purpose).await?;
             Ok(pb::RevealContactResponse {
                 kind: r.kind,
-                value: match target {
-                    Target::Wecom(uri) => uri.as_str().to_owned(),
-                    Target::Kf(uri) => uri.as_str().to_owned(),
-                    Target::Phone(phone) => phone.expose().to_owned(),
-                    Target::WechatId(id) => id.expose().to_owned(),
-                },
+                value: opened.value().to_owned(),
             })
         })
         .await
@@ -161,10 +185,7 @@ fn draft(check: &mut Check, card: pb::Card) -> Option<CardDraft> {
 
 const FIELDS: &[&str] = &["display_name", "headline", "avatar_uri", "contacts"];
 
-fn changes(
-    card: pb::Card,
-    mask: Option<&prost_types::FieldMask>,
-) -> Result<CardChanges, Refusal> {
+fn changes(card: pb::Card, mask: Option<&prost_types::FieldMask>) -> Result<CardChanges, Refusal> {
     let mut check = Check::default();
     let fields = masked(&mut check, mask, FIELDS, |field| match field {
         "display_name" => !card.display_name.is_empty(),
@@ -267,7 +288,9 @@ fn wecom(check: &mut Check, at: &str, wecom: pb::WecomContact) -> Option<Wecom> 
     };
     let corp = match wecom.corp.as_str() {
         "" => Some(None),
-        name => check.field(format!("{at}.wecom.corp"), corp_id(name)).map(Some),
+        name => check
+            .field(format!("{at}.wecom.corp"), corp_id(name))
+            .map(Some),
     };
     let fallback = match wecom.fallback_kf_uri.as_str() {
         "" => Some(None),
@@ -336,7 +359,10 @@ impl From<Wecom> for pb::WecomContact {
     fn from(wecom: Wecom) -> Self {
         use pb::wecom_contact::Target;
         Self {
-            corp: wecom.corp.map(|id| format!("corps/{id}")).unwrap_or_default(),
+            corp: wecom
+                .corp
+                .map(|id| format!("corps/{id}"))
+                .unwrap_or_default(),
             target: Some(match wecom.target {
                 WecomTarget::Acquisition(uri) => Target::AcquisitionUri(uri.as_str().to_owned()),
                 WecomTarget::Kf(uri) => Target::KfUri(uri.as_str().to_owned()),

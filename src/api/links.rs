@@ -44,7 +44,12 @@ impl LinkService for Links {
     async fn get_link(&self, request: Request<pb::GetLinkRequest>) -> Answer<pb::Link> {
         respond(async {
             let (caller, r) = open(request)?;
-            let name = call::name(&caller, "name", LinkName::parse(&r.name), LinkName::merchant)?;
+            let name = call::name(
+                &caller,
+                "name",
+                LinkName::parse(&r.name),
+                LinkName::merchant,
+            )?;
             Ok(self.wire(self.0.link(&name).await?))
         })
         .await
@@ -72,7 +77,12 @@ impl LinkService for Links {
     async fn revoke_link(&self, request: Request<pb::RevokeLinkRequest>) -> Answer<pb::Link> {
         respond(async {
             let (caller, mut r) = open(request)?;
-            let name = call::name(&caller, "name", LinkName::parse(&r.name), LinkName::merchant)?;
+            let name = call::name(
+                &caller,
+                "name",
+                LinkName::parse(&r.name),
+                LinkName::merchant,
+            )?;
             let id = take(&mut r.request_id);
             let call = call::write(caller, "RevokeLink", &id, &r, false)?;
             let link = self.0.revoke_link(&call, &name, &r.etag).await?;

@@ -93,7 +93,11 @@ impl PlacementService for Placements {
             let placement = r.placement.unwrap_or_default();
             let changes = changes(&placement, r.update_mask.as_ref())?;
             let etag = &placement.etag;
-            Ok(self.0.update_placement(&call, &name, etag, changes).await?.into())
+            Ok(self
+                .0
+                .update_placement(&call, &name, etag, changes)
+                .await?
+                .into())
         })
         .await
     }
@@ -143,7 +147,12 @@ impl PlacementService for Placements {
     async fn send_card(&self, request: Request<pb::SendCardRequest>) -> Answer<pb::Placement> {
         respond(async {
             let (caller, mut r) = open(request)?;
-            let card = call::name(&caller, "card", CardName::parse(&r.card), CardName::merchant)?;
+            let card = call::name(
+                &caller,
+                "card",
+                CardName::parse(&r.card),
+                CardName::merchant,
+            )?;
             let id = take(&mut r.request_id);
             let call = call::write(caller, "SendCard", &id, &r, r.validate_only)?;
             let mut check = Check::default();
@@ -177,7 +186,12 @@ impl Placements {
 }
 
 fn named(caller: &Principal, field: &str, name: &str) -> Result<PlacementName, Refusal> {
-    call::name(caller, field, PlacementName::parse(name), PlacementName::merchant)
+    call::name(
+        caller,
+        field,
+        PlacementName::parse(name),
+        PlacementName::merchant,
+    )
 }
 
 /// Who places on a note vouches for it, and a merchant cannot vouch for itself.
@@ -210,7 +224,9 @@ fn draft(check: &mut Check, parent: &Merchant, p: pb::Placement) -> Option<Place
     let surface = surface(check, p.surface);
     let start_time = time(check, "placement.start_time", p.start_time.as_ref());
     let end_time = time(check, "placement.end_time", p.end_time.as_ref());
-    let ordered = start_time.zip(end_time).is_none_or(|(start, end)| start < end);
+    let ordered = start_time
+        .zip(end_time)
+        .is_none_or(|(start, end)| start < end);
     check.require(ordered, "placement.end_time", "must be after start_time");
     Some(PlacementDraft {
         card: card?,
@@ -319,9 +335,7 @@ impl From<Placement> for pb::Placement {
 impl From<Surface> for pb::placement::Surface {
     fn from(surface: Surface) -> Self {
         match surface {
-            Surface::ChatMenu { position } => {
-                Self::ChatMenu(pb::placement::ChatMenu { position })
-            }
+            Surface::ChatMenu { position } => Self::ChatMenu(pb::placement::ChatMenu { position }),
             Surface::NoteCapsule { note } => Self::NoteCapsule(pb::placement::NoteCapsule {
                 note: format!("notes/{note}"),
             }),

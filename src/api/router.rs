@@ -1,11 +1,7 @@
 //! The services, each with its limits, as one router; and what is open to everyone.
 
 use axum::Router;
-use tonic::{
-    codec::CompressionEncoding::Gzip,
-    server::NamedService,
-    service::Routes,
-};
+use tonic::{codec::CompressionEncoding::Gzip, server::NamedService, service::Routes};
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_reflection::server::Builder;
 

@@ -36,7 +36,10 @@ impl ServingService for Serving {
             let mut check = Check::default();
             let viewer = viewer(&mut check, r.viewer.as_ref());
             let viewer = check.done(viewer)?;
-            let menu = self.0.chat_menu(&merchant, &viewer, &r.known_version).await?;
+            let menu = self
+                .0
+                .chat_menu(&merchant, &viewer, &r.known_version)
+                .await?;
             Ok(pb::GetChatMenuResponse {
                 items: menu.items.into_iter().map(Into::into).collect(),
                 absence: menu.absence.map(absence),
@@ -56,7 +59,11 @@ impl ServingService for Serving {
             let (caller, r) = open(request)?;
             let mut check = Check::default();
             let count = r.notes.len();
-            check.require((1..=MAX_NOTES).contains(&count), "notes", "must be 1 to 200");
+            check.require(
+                (1..=MAX_NOTES).contains(&count),
+                "notes",
+                "must be 1 to 200",
+            );
             let notes: Vec<_> = r
                 .notes
                 .iter()
@@ -134,10 +141,18 @@ fn viewer(check: &mut Check, viewer: Option<&pb::Viewer>) -> Option<Viewer> {
         && id
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"_.:-".contains(&b));
-    check.require(id_fits, "viewer.viewer_id", "must be 1 to 64 of [0-9A-Za-z_.:-]");
+    check.require(
+        id_fits,
+        "viewer.viewer_id",
+        "must be 1 to 64 of [0-9A-Za-z_.:-]",
+    );
     check.field("viewer.platform", platform(viewer.platform));
     let version_fits = viewer.app_version.len() <= 32;
-    check.require(version_fits, "viewer.app_version", "must be at most 32 bytes");
+    check.require(
+        version_fits,
+        "viewer.app_version",
+        "must be at most 32 bytes",
+    );
     let locale_fits = viewer.locale.len() <= 35;
     check.require(locale_fits, "viewer.locale", "must be at most 35 bytes");
     Some(Viewer {

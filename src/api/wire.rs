@@ -15,7 +15,8 @@ pub fn timestamp(time: Micros) -> Timestamp {
 /// Microseconds, the rest cut off.
 pub fn micros(time: &Timestamp) -> Result<Micros, &'static str> {
     let whole = Micros::from_seconds(time.seconds);
-    let valid = (0..1_000_000_000).contains(&time.nanos) && (Micros::MIN..=Micros::MAX).contains(&whole);
+    let valid =
+        (0..1_000_000_000).contains(&time.nanos) && (Micros::MIN..=Micros::MAX).contains(&whole);
     if valid {
         Ok(Micros(whole.0 + i64::from(time.nanos / 1_000)))
     } else {

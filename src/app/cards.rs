@@ -1,13 +1,13 @@
 //! Cards: create, read, change, delete, undelete, reveal.
 
 use super::{
-    App, Call, Result,
+    App, Call, Opened, Result,
     write::{Begin, Write, etag_matches, no_transition, quota},
 };
 use crate::{
     domain::{
         Card, CardDraft, CardName, CardState, ContactDraft, ContactKind, Door, Facts, Merchant,
-        Micros, Reason, Refusal, card, gate, launch::Target,
+        Micros, Reason, Refusal, card, gate,
     },
     store::AuditEntry,
 };
@@ -153,11 +153,11 @@ impl App {
         name: &CardName,
         kind: ContactKind,
         purpose: &str,
-    ) -> Result<Target> {
+    ) -> Result<Opened> {
         let write = self.start(call).await?;
         let card = present(write.tx.card(name).await?, name, write.now)?;
         let clearance = gate::judge(Door::Reveal, Facts::card(&card), write.now)?;
-        let target = self.open_contact(&clearance, &card, kind)?;
+        let opened = self.open_contact(&clearance, &card, kind)?;
         write
             .tx
             .audit(AuditEntry {
@@ -169,7 +169,7 @@ impl App {
             })
             .await?;
         write.finish(()).await?;
-        Ok(target)
+        Ok(opened)
     }
 
     async fn room_for_a_card(&self, write: &Write<'_>, merchant: &Merchant) -> Result<()> {

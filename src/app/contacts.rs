@@ -2,9 +2,41 @@
 
 use super::{App, Error, Result};
 use crate::domain::{
-    Card, CardName, Clearance, Contact, ContactDraft, ContactKind, Detail, DetailDraft, Door,
-    Phone, Reason, Refusal, Sealed, WechatId, WecomTarget, launch::Target,
+    AcquisitionUri, Card, CardName, Clearance, Contact, ContactDraft, ContactKind, Detail,
+    DetailDraft, Door, KfUri, Phone, Reason, Refusal, Sealed, WechatId, WecomTarget,
+    launch::Target,
 };
+
+/// A contact in clear, for as long as it takes to show it.
+#[derive(Debug)]
+pub enum Opened {
+    Wecom(AcquisitionUri),
+    Kf(KfUri),
+    Phone(Phone),
+    WechatId(WechatId),
+}
+
+impl Opened {
+    /// As it reads.
+    pub fn value(&self) -> &str {
+        match self {
+            Self::Wecom(uri) => uri.as_str(),
+            Self::Kf(uri) => uri.as_str(),
+            Self::Phone(phone) => phone.expose(),
+            Self::WechatId(id) => id.expose(),
+        }
+    }
+
+    /// As somewhere to go.
+    pub fn target(&self) -> Target<'_> {
+        match self {
+            Self::Wecom(uri) => Target::Wecom(uri),
+            Self::Kf(uri) => Target::Kf(uri),
+            Self::Phone(phone) => Target::Phone(phone.expose()),
+            Self::WechatId(id) => Target::WechatId(id.expose()),
+        }
+    }
+}
 
 impl App {
     /// The contacts as they are kept. A secret that is not given is the one the card has.
@@ -53,7 +85,7 @@ impl App {
         clearance: &Clearance,
         card: &Card,
         kind: ContactKind,
-    ) -> Result<Target> {
+    ) -> Result<Opened> {
         let cleared = [Door::Tap, Door::Reveal]
             .iter()
             .any(|door| clearance.covers(*door, card.merchant()));
@@ -68,11 +100,11 @@ impl App {
         };
         Ok(match &contact.detail {
             Detail::Wecom(wecom) => match &wecom.target {
-                WecomTarget::Acquisition(uri) => Target::Wecom(uri.clone()),
-                WecomTarget::Kf(uri) => Target::Kf(uri.clone()),
+                WecomTarget::Acquisition(uri) => Opened::Wecom(uri.clone()),
+                WecomTarget::Kf(uri) => Opened::Kf(uri.clone()),
             },
-            Detail::Phone(sealed) => Target::Phone(Phone::trusted(open(sealed)?)),
-            Detail::WechatId(sealed) => Target::WechatId(WechatId::trusted(open(sealed)?)),
+            Detail::Phone(sealed) => Opened::Phone(Phone::trusted(open(sealed)?)),
+            Detail::WechatId(sealed) => Opened::WechatId(WechatId::trusted(open(sealed)?)),
         })
     }
 }

@@ -20,6 +20,7 @@ use crate::{keys::KeyRing, store::Store};
 
 pub use ambient::Ambient;
 pub use cards::CardChanges;
+pub use contacts::Opened;
 pub use error::{Error, Result, bug};
 pub use links::LinkDraft;
 pub use placements::{PlacementChanges, PlacementDraft};

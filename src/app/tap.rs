@@ -47,11 +47,11 @@ impl App {
         let card = card.ok_or_else(|| {
             Refusal::new(Reason::CardNotActive, "the card is gone").about(&placement.card)
         })?;
-        let target = self.open_contact(&clearance, &card, said.kind)?;
+        let opened = self.open_contact(&clearance, &card, said.kind)?;
         let event_id = self.ambient.uuid();
         tracing::info!(%event_id, placement = %placement.name, kind = said.kind.as_str(), "tap");
         Ok(Tap {
-            steps: launch::plan(&target, token, environment),
+            steps: launch::plan(opened.target(), token, environment),
             expire_time: placement
                 .next_edge(now)
                 .map_or(until, |edge| edge.min(until)),

@@ -10,7 +10,9 @@ use super::{Error, value::word};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
+    /// For people.
     Text,
+    /// For collectors: one JSON object a line.
     Json,
 }
 

@@ -35,4 +35,4 @@ pub use text::text;
 pub use time::Micros;
 pub use token::{Origin, TapToken};
 pub use wechat_id::WechatId;
-pub use wecom_uri::{AcquisitionUri, KfUri};
+pub use wecom_uri::{AcquisitionUri, KfUri, is_wecom_link};

@@ -3,6 +3,7 @@
 pub mod admin;
 mod container;
 mod headers;
+mod lang;
 mod page;
 mod words;
 
@@ -41,12 +42,8 @@ pub fn public(app: App, deadline: Duration) -> Router {
         .with_state(Door { app, deadline })
 }
 
-async fn tap(
-    State(door): State<Door>,
-    Path(token): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    let lang = language(&headers);
+async fn tap(State(door): State<Door>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+    let lang = lang::asked(&headers);
     let environment = container::guess(&headers);
     let tap = timeout(door.deadline, door.app.tap(None, &token, environment)).await;
     let tap = tap.unwrap_or_else(|_| Err(Error::Refused(late())));
@@ -60,7 +57,11 @@ async fn tap(
 }
 
 async fn nothing(headers: HeaderMap) -> Response {
-    page::refused(language(&headers), StatusCode::NOT_FOUND, Reason::TokenMalformed)
+    page::refused(
+        lang::asked(&headers),
+        StatusCode::NOT_FOUND,
+        Reason::TokenMalformed,
+    )
 }
 
 /// Inside WeChat the link opens where it is; anywhere else a page launches WeChat.

@@ -23,9 +23,23 @@ pub async fn load(app: &App) -> Result<()> {
     let placement = |id| PlacementName::new(merchant.clone(), id).map_err(Error::bug);
 
     let shop = vec![wecom()?, phone("400-800-1234")?, wechat("klook_demo88")?];
-    card_once(app, card("main")?, "Klook 客路", "官方客服 9:00-21:00", shop).await?;
+    card_once(
+        app,
+        card("main")?,
+        "Klook 客路",
+        "官方客服 9:00-21:00",
+        shop,
+    )
+    .await?;
     let guide = vec![wecom()?, phone("138 0013 8000")?];
-    card_once(app, card("guide")?, "Klook 旅行顾问", "一对一行程定制", guide).await?;
+    card_once(
+        app,
+        card("guide")?,
+        "Klook 旅行顾问",
+        "一对一行程定制",
+        guide,
+    )
+    .await?;
 
     let menu = Surface::ChatMenu { position: 1 };
     placement_once(app, placement("menu")?, card("main")?, menu).await?;
@@ -130,7 +144,10 @@ pub fn commands(grpc: SocketAddr) -> String {
     let viewer = r#""viewer":{"viewer_id":"v-1","platform":"IOS"}"#;
     let notes = NOTES.map(|n| format!("\"notes/{n}\"")).join(",");
     let calls = [
-        ("CardService/ListCards", format!(r#"{{"parent":"merchants/{MERCHANT}"}}"#)),
+        (
+            "CardService/ListCards",
+            format!(r#"{{"parent":"merchants/{MERCHANT}"}}"#),
+        ),
         (
             "ServingService/GetChatMenu",
             format!(r#"{{"merchant":"merchants/{MERCHANT}",{viewer}}}"#),
@@ -151,7 +168,10 @@ pub fn commands(grpc: SocketAddr) -> String {
         ),
     ];
     for (method, body) in calls {
-        let _ = writeln!(text, "  grpcurl -plaintext -d '{body}' {grpc} mingpian.v1.{method}");
+        let _ = writeln!(
+            text,
+            "  grpcurl -plaintext -d '{body}' {grpc} mingpian.v1.{method}"
+        );
     }
     text += "and open an item's open_uri in a browser.\n";
     text

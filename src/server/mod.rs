@@ -73,7 +73,9 @@ pub async fn run(settings: Settings, demo: bool) -> anyhow::Result<()> {
     let server = Server::bind(&settings, Ambient::system()).await?;
     tracing::info!(grpc = %server.grpc, http = %server.http, admin = %server.admin, "serving");
     if demo {
-        demo::load(&server.app).await.context("the sample merchant")?;
+        demo::load(&server.app)
+            .await
+            .context("the sample merchant")?;
         say(&demo::commands(server.grpc))?;
     }
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
@@ -113,7 +115,11 @@ impl Server {
         let health = Health::new(reporter).await;
         let limits = &settings.limits;
         let grpc_routes = layers::stack(
-            api::services(&app, limits.max_request_bytes(), limits.max_response_bytes()),
+            api::services(
+                &app,
+                limits.max_request_bytes(),
+                limits.max_response_bytes(),
+            ),
             api::open(health_service, settings.reflection())?,
             |routes| routes.layer(auth),
             layers::Limits {
@@ -122,11 +128,8 @@ impl Server {
             },
             metrics,
         );
-        let admin_routes = http::admin::router(
-            Arc::new(registry),
-            health.ready(),
-            settings.admin.token(),
-        );
+        let admin_routes =
+            http::admin::router(Arc::new(registry), health.ready(), settings.admin.token());
         let door = |listener, protocol, tls, routes| Door {
             listener,
             tls,

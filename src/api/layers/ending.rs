@@ -1,0 +1,94 @@
+//! How a call ended, told once: by the head of the answer, by its trailers, or by nobody
+//! being left to listen.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    response::Response,
+};
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+use tonic::{Code, Status};
+
+/// Calls `tell` with the call's code; with `CANCELLED` when dropped before that.
+pub struct Ending<F: FnOnce(Code)>(Option<F>);
+
+impl<F: FnOnce(Code)> Ending<F> {
+    pub fn new(tell: F) -> Self {
+        Self(Some(tell))
+    }
+
+    fn tell(&mut self, code: Code) {
+        if let Some(tell) = self.0.take() {
+            tell(code);
+        }
+    }
+}
+
+impl<F: FnOnce(Code)> Drop for Ending<F> {
+    fn drop(&mut self) {
+        self.tell(Code::Cancelled);
+    }
+}
+
+/// Tells the ending when the response, with its body, has ended.
+pub fn watch<F>(response: Response, mut ending: Ending<F>) -> Response
+where
+    F: FnOnce(Code) + Unpin + Send + 'static,
+{
+    if let Some(code) = code(response.headers()) {
+        ending.tell(code);
+        return response;
+    }
+    if response.body().is_end_stream() {
+        ending.tell(Code::Unknown);
+        return response;
+    }
+    response.map(|body| Body::new(Watched { body, ending }))
+}
+
+fn code(headers: &HeaderMap) -> Option<Code> {
+    headers
+        .get(Status::GRPC_STATUS)
+        .map(|code| Code::from_bytes(code.as_bytes()))
+}
+
+struct Watched<F: FnOnce(Code)> {
+    body: Body,
+    ending: Ending<F>,
+}
+
+impl<F: FnOnce(Code) + Unpin> HttpBody for Watched<F> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    self.ending.tell(code(trailers).unwrap_or(Code::Unknown));
+                }
+            }
+            // An answer that ends without a status.
+            Poll::Ready(Some(Err(_)) | None) => self.ending.tell(Code::Unknown),
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
