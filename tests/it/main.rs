@@ -1,6 +1,8 @@
 //! One test binary for all that is tested from the outside.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, dead_code)]
 
+mod api;
 mod layers;
+mod support;
 mod tls;
 mod transport;

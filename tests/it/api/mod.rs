@@ -1,0 +1,3 @@
+//! The services from the outside, through the generated client.
+
+mod story;
