@@ -214,5 +214,4 @@ impl From<KfUri> for String {
 }
 
 #[cfg(test)]
-#[path = "wecom_uri/tests.rs"]
 mod tests;

@@ -36,7 +36,7 @@ fn wishes(headers: &HeaderMap) -> impl Iterator<Item = (&str, f32)> {
             let q = q.and_then(Result::ok).filter(|q| (0.0..=1.0).contains(q));
             (tag.trim(), q.unwrap_or(0.0))
         })
-        .filter(|(tag, _)| !tag.is_empty())
+        .filter(|(tag, _)| tag.starts_with(|c: char| c == '*' || c.is_ascii_alphabetic()))
 }
 
 /// `zh` of `zh-Hant-HK`.

@@ -191,5 +191,4 @@ fn respond(status: StatusCode, page: &impl Template) -> Response {
 }
 
 #[cfg(test)]
-#[path = "page/tests.rs"]
 mod tests;
