@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 mod api;
+mod architecture;
 mod layers;
+mod readme;
 mod support;
 mod tls;
 mod transport;
