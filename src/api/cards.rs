@@ -127,7 +127,7 @@ impl CardService for Cards {
                 CardName::merchant,
             )?;
             let id = take(&mut r.request_id);
-            let call = call::write(caller, "UndeleteCard", &id, &r, false)?;
+            let call = call::write(caller, "UndeleteCard", &id, &r, r.validate_only)?;
             Ok(self.0.undelete_card(&call, &name, &r.etag).await?.into())
         })
         .await

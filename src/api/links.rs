@@ -30,7 +30,7 @@ impl LinkService for Links {
             let (caller, mut r) = open(request)?;
             let parent = call::merchant(&caller, "parent", &r.parent)?;
             let id = take(&mut r.request_id);
-            let call = call::write(caller, "CreateLink", &id, &r, false)?;
+            let call = call::write(caller, "CreateLink", &id, &r, r.validate_only)?;
             let mut check = Check::default();
             let draft = draft(&mut check, &parent, r.link.unwrap_or_default());
             let name = check.field("link_id", self.new_name(parent, &r.link_id));

@@ -124,7 +124,7 @@ impl PlacementService for Placements {
             let (caller, mut r) = open(request)?;
             let name = named(&caller, "name", &r.name)?;
             let id = take(&mut r.request_id);
-            let call = call::write(caller, "ResumePlacement", &id, &r, false)?;
+            let call = call::write(caller, "ResumePlacement", &id, &r, r.validate_only)?;
             Ok(self.0.resume_placement(&call, &name, &r.etag).await?.into())
         })
         .await

@@ -28,13 +28,14 @@ impl App {
             Begin::Answered(card) => return Ok(card),
             Begin::Fresh(write) => write,
         };
+        write.tx.lock_merchant(name.merchant().id()).await?;
+        match write.tx.lock_card(&name).await? {
+            Some(old) if old.purged(write.now) => write.tx.purge_card(&old, write.now).await?,
+            Some(_) => return Err(exists(&name).into()),
+            None => {}
+        }
         let clearance = gate::judge(Door::Configure, Facts::merchant(name.merchant()), write.now)?;
         self.room_for_a_card(&write, name.merchant()).await?;
-        if let Some(old) = write.tx.lock_card(&name).await?
-            && old.purged(write.now)
-        {
-            write.tx.purge_card(&old, write.now).await?;
-        }
         let card = Card {
             no: 0,
             contacts: self.seal_contacts(&name, drafts, None)?,
@@ -132,12 +133,13 @@ impl App {
             Begin::Answered(card) => return Ok(card),
             Begin::Fresh(write) => write,
         };
-        self.room_for_a_card(&write, name.merchant()).await?;
+        write.tx.lock_merchant(name.merchant().id()).await?;
         let old = locked(&write, name, etag).await?;
         if old.state == CardState::Active {
             return Err(no_transition(name, "ACTIVE").into());
         }
         let clearance = gate::judge(Door::Configure, Facts::merchant(name.merchant()), write.now)?;
+        self.room_for_a_card(&write, name.merchant()).await?;
         let card = old.undeleted(write.now);
         write
             .tx
@@ -172,9 +174,9 @@ impl App {
         Ok(opened)
     }
 
+    /// Counted under the merchant's lock, or two writes would both be the last.
     async fn room_for_a_card(&self, write: &Write<'_>, merchant: &Merchant) -> Result<()> {
         let limit = self.rules.cards_per_merchant;
-        write.tx.lock_merchant(merchant.id()).await?;
         if write.tx.count_cards(merchant).await? >= limit {
             return Err(quota(merchant, "cards", limit).into());
         }

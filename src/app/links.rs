@@ -50,6 +50,10 @@ impl App {
         };
         let taken = exists(&link.name);
         let link = write.tx.insert_link(&clearance, link).await?.ok_or(taken)?;
+        if call.dry_run {
+            // The number goes back: a token with it would one day open another link.
+            return write.finish(link).await;
+        }
         let link = Link {
             token: self.keys.seal_token(&TapToken {
                 placement_no: placement.no,
@@ -105,8 +109,11 @@ impl App {
         write.finish(link).await
     }
 
-    /// The address to publish.
+    /// The address to publish; none where there is no token.
     pub fn link_uri(&self, link: &Link) -> String {
+        if link.token.is_empty() {
+            return String::new();
+        }
         self.open_uri(&link.token)
     }
 }

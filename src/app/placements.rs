@@ -41,7 +41,7 @@ impl App {
             Begin::Answered(placement) => return Ok(placement),
             Begin::Fresh(write) => write,
         };
-        self.room_for_a_placement(&write, name.merchant()).await?;
+        write.tx.lock_merchant(name.merchant().id()).await?;
         let card = card_of(&write, &draft.card).await?;
         let placement = Placement {
             no: 0,
@@ -63,6 +63,8 @@ impl App {
         }
         let facts = Facts::placement(&card, &placement);
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
+        self.room_for_a_placement(&write, placement.name.merchant())
+            .await?;
         make_way(&write, &call.principal, &placement).await?;
         let taken = exists(&placement.name);
         let placement = write
@@ -186,9 +188,9 @@ impl App {
         write.finish(placement).await
     }
 
+    /// Counted under the merchant's lock, or two writes would both be the last.
     async fn room_for_a_placement(&self, write: &Write<'_>, merchant: &Merchant) -> Result<()> {
         let limit = self.rules.placements_per_merchant;
-        write.tx.lock_merchant(merchant.id()).await?;
         if write.tx.count_placements(merchant).await? >= limit {
             return Err(quota(merchant, "placements", limit).into());
         }

@@ -4,20 +4,25 @@ pub mod admin;
 mod container;
 mod headers;
 mod lang;
+pub mod metrics;
 mod page;
 mod words;
 
 use std::time::Duration;
 
 use axum::{
-    Router,
-    extract::{Path, State},
+    BoxError, Router,
+    error_handling::HandleErrorLayer,
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode},
+    middleware::from_fn_with_state,
     response::Response,
     routing::get,
 };
 use tokio::time::timeout;
+use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer};
 
+use self::{metrics::Metrics, page::CardFace};
 use crate::{
     app::{App, Error, Tap},
     domain::{
@@ -25,7 +30,6 @@ use crate::{
         launch::{Container, Step},
     },
 };
-use page::CardFace;
 
 #[derive(Clone)]
 struct Door {
@@ -33,35 +37,50 @@ struct Door {
     deadline: Duration,
 }
 
-/// The public door. No request takes longer than `deadline`.
-pub fn public(app: App, deadline: Duration) -> Router {
+/// The public door. It works on so many requests at once, sheds the rest, and gives each
+/// as long as `deadline`.
+pub fn public(app: App, at_once: usize, deadline: Duration, metrics: Metrics) -> Router {
+    let admission = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(shed))
+        .load_shed()
+        .layer(GlobalConcurrencyLimitLayer::new(at_once));
     Router::new()
         .route("/t/{token}", get(tap))
         .fallback(nothing)
+        .layer(admission)
         .layer(headers::layer())
+        .layer(from_fn_with_state(metrics, metrics::measure))
         .with_state(Door { app, deadline })
 }
 
-async fn tap(State(door): State<Door>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+async fn tap(
+    State(door): State<Door>,
+    token: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let Ok(Path(token)) = token else {
+        return nothing(headers).await;
+    };
     let lang = lang::asked(&headers);
     let environment = container::guess(&headers);
     let tap = timeout(door.deadline, door.app.tap(None, &token, environment)).await;
-    let tap = tap.unwrap_or_else(|_| Err(Error::Refused(late())));
-    match tap {
+    match tap.unwrap_or_else(|_| Err(Error::Refused(late()))) {
         Ok(tap) => launch(lang, environment.container, &tap),
-        Err(error) => {
-            let reason = error.into_refusal().reason;
-            page::refused(lang, status(reason), reason)
-        }
+        Err(error) => refused(lang, error.into_refusal().reason),
     }
 }
 
 async fn nothing(headers: HeaderMap) -> Response {
-    page::refused(
-        lang::asked(&headers),
-        StatusCode::NOT_FOUND,
-        Reason::TokenMalformed,
-    )
+    refused(lang::asked(&headers), Reason::TokenMalformed)
+}
+
+/// The only error there is to handle: the door has none of its own.
+async fn shed(headers: HeaderMap, _overloaded: BoxError) -> Response {
+    refused(lang::asked(&headers), Reason::Overloaded)
+}
+
+fn refused(lang: Lang, reason: Reason) -> Response {
+    page::refused(lang, status(reason), reason)
 }
 
 /// Inside WeChat the link opens where it is; anywhere else a page launches WeChat.

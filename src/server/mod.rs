@@ -111,6 +111,7 @@ impl Server {
 
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
+        let public_metrics = http::metrics::Metrics::register(&mut registry);
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let health = Health::new(reporter).await;
         let limits = &settings.limits;
@@ -138,7 +139,12 @@ impl Server {
             routes,
         };
         let tls = tls_of(settings)?;
-        let public = http::public(app.clone(), limits.deadline());
+        let public = http::public(
+            app.clone(),
+            limits.concurrency(),
+            limits.deadline(),
+            public_metrics,
+        );
         Ok(Self {
             app,
             grpc: grpc.local_addr()?,
