@@ -38,7 +38,8 @@ pub struct Metrics {
 
 impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
-        let duration = Family::new_with_constructor(|| Histogram::new(BUCKETS));
+        let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
+        let duration = Family::new_with_constructor(histogram);
         registry.register_with_unit(
             "http_server_request_duration",
             "Duration of HTTP requests",
