@@ -50,6 +50,7 @@ pub struct Server {
     doors: Vec<Door>,
     health: Health,
     jwks: Option<Arc<Jwks>>,
+    tls: Option<Arc<Tls>>,
     drain: Duration,
     shutdown_delay: Duration,
 }
@@ -80,6 +81,7 @@ pub async fn run(settings: Settings, demo: bool) -> anyhow::Result<()> {
     }
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
     tokio::spawn(end_on_signals(stop.clone(), cut.clone())?);
+    tokio::spawn(reload_on_hangup(server.tls.clone())?);
     server.serve(stop, cut).await;
     telemetry.flush().await;
     Ok(())
@@ -151,12 +153,13 @@ impl Server {
             http: http.local_addr()?,
             admin: admin.local_addr()?,
             doors: vec![
-                door(grpc, Protocol::Grpc, tls, grpc_routes),
+                door(grpc, Protocol::Grpc, tls.clone(), grpc_routes),
                 door(http, Protocol::Http, None, public),
                 door(admin, Protocol::Http, None, admin_routes),
             ],
             health,
             jwks,
+            tls,
             drain: limits.drain(),
             shutdown_delay: limits.shutdown_delay(),
         })
@@ -299,6 +302,20 @@ fn end_on_signals(
                 _ = interrupt.recv() => {}
             }
             end.cancel();
+        }
+    })
+}
+
+/// SIGHUP reads the certificates again, for connections from then on.
+fn reload_on_hangup(tls: Option<Arc<Tls>>) -> io::Result<impl Future<Output = ()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            match tls.as_ref().map(|tls| tls.reload()) {
+                Some(Ok(())) => tracing::info!("certificates read again"),
+                Some(Err(error)) => tracing::error!(%error, "the old certificates stay"),
+                None => {}
+            }
         }
     })
 }
