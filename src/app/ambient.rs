@@ -10,11 +10,14 @@ use uuid::{Builder, Uuid};
 
 use crate::domain::Micros;
 
+type Now = dyn Fn() -> Micros + Send + Sync;
+type Fill = dyn Fn(&mut [u8]) + Send + Sync;
+
 /// A clock and a source of random bytes.
 #[derive(Clone)]
 pub struct Ambient {
-    now: Arc<dyn Fn() -> Micros + Send + Sync>,
-    fill: Arc<dyn Fn(&mut [u8]) + Send + Sync>,
+    now: Arc<Now>,
+    fill: Arc<Fill>,
 }
 
 impl Ambient {

@@ -211,13 +211,13 @@ async fn make_way(write: &Write<'_>, caller: &Principal, placement: &Placement) 
     }
     if !holder.over(write.now) {
         let visible = caller.may(holder.name.merchant().id());
-        let holder = visible.then(|| holder.name.to_string()).unwrap_or_default();
+        let holder = visible.then(|| holder.name.to_string());
         return Err(Refusal::new(
             Reason::SlotTaken,
             "another LIVE placement holds this menu position or note; pause or delete it first",
         )
         .about(&placement.name)
-        .with("placement", holder)
+        .with("placement", holder.unwrap_or_default())
         .into());
     }
     let paused = holder.to(PlacementState::Paused, write.now);

@@ -89,14 +89,10 @@ async fn placement_once(
 fn there_is_one<T>(made: Result<T>) -> Result<()> {
     use Reason::{CardExists, CardNotActive, CardNotFound, PlacementExists, SlotTaken};
     match made {
-        Err(Error::Refused(Refusal { reason, .. }))
-            if matches!(
-                reason,
-                CardExists | CardNotActive | CardNotFound | PlacementExists | SlotTaken
-            ) =>
-        {
-            Ok(())
-        }
+        Err(Error::Refused(Refusal {
+            reason: CardExists | CardNotActive | CardNotFound | PlacementExists | SlotTaken,
+            ..
+        })) => Ok(()),
         made => made.map(drop),
     }
 }

@@ -6,6 +6,7 @@ mod health;
 pub mod jwks;
 mod preface;
 mod seats;
+mod signals;
 pub mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -15,7 +16,6 @@ use axum::Router;
 use prometheus_client::registry::Registry;
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -80,9 +80,13 @@ pub async fn run(settings: Settings, demo: bool) -> anyhow::Result<()> {
         say(&demo::commands(server.grpc))?;
     }
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
-    tokio::spawn(end_on_signals(stop.clone(), cut.clone())?);
-    tokio::spawn(reload_on_hangup(server.tls.clone())?);
-    server.serve(stop, cut).await;
+    let ending = signals::end(stop.clone(), cut.clone())?;
+    let reloading = signals::reload(server.tls.clone())?;
+    tokio::select! {
+        () = server.serve(stop, cut) => {}
+        // Goes on for as long as there may be a signal.
+        _ = async { tokio::join!(ending, reloading) } => {}
+    }
     telemetry.flush().await;
     Ok(())
 }
@@ -286,38 +290,6 @@ fn connections(settings: &Settings) -> Limits {
         connection_age_grace: limits.drain(),
         ..Limits::default()
     }
-}
-
-/// The first signal stops, the second one cuts and ends the wait.
-fn end_on_signals(
-    stop: CancellationToken,
-    cut: CancellationToken,
-) -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        for end in [stop, cut] {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            end.cancel();
-        }
-    })
-}
-
-/// SIGHUP reads the certificates again, for connections from then on.
-fn reload_on_hangup(tls: Option<Arc<Tls>>) -> io::Result<impl Future<Output = ()>> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(async move {
-        while hangup.recv().await.is_some() {
-            match tls.as_ref().map(|tls| tls.reload()) {
-                Some(Ok(())) => tracing::info!("certificates read again"),
-                Some(Err(error)) => tracing::error!(%error, "the old certificates stay"),
-                None => {}
-            }
-        }
-    })
 }
 
 fn say(text: &str) -> io::Result<()> {

@@ -1,5 +1,5 @@
 //! One test binary for all that is tested from the outside.
-#![allow(clippy::unwrap_used, dead_code)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, dead_code)]
 
 mod api;
 mod architecture;
