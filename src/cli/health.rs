@@ -74,6 +74,7 @@ async fn state(address: &str, service: String) -> anyhow::Result<&'static str> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)]
 mod tests {
     use tokio::net::TcpListener;
     use tokio_stream::wrappers::TcpListenerStream;
