@@ -71,7 +71,7 @@ impl Scratch {
                     "no PostgreSQL: run `tests/run`, or set TEST_DATABASE_URL to a \
                      postgres:// URL whose user may create databases",
                 );
-                let name = format!("t_{}", Uuid::new_v4().simple());
+                let name = format!("t_{}", Uuid::now_v7().simple());
                 let mut url: url::Url = server.parse().unwrap();
                 url.set_path(&name);
                 on_server(&server, &format!("CREATE DATABASE {name}")).await;
