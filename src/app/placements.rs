@@ -66,13 +66,17 @@ impl App {
         self.room_for_a_placement(&write, placement.name.merchant())
             .await?;
         make_way(&write, &call.principal, &placement).await?;
-        let taken = exists(&placement.name);
-        let placement = write
+        let name = placement.name.clone();
+        let made = write
             .tx
             .insert_placement(&clearance, placement, write.author)
-            .await?
-            .ok_or(taken)?;
-        write.finish(placement).await
+            .await?;
+        match made {
+            Some(placement) => write.finish(placement).await,
+            // Another came first, since this one looked.
+            None if write.tx.placement(&name).await?.is_some() => Err(exists(&name).into()),
+            None => Err(slot_taken(&name, "").into()),
+        }
     }
 
     pub async fn placement(&self, name: &PlacementName) -> Result<Placement> {
@@ -212,13 +216,7 @@ async fn make_way(write: &Write<'_>, caller: &Principal, placement: &Placement) 
     if !holder.over(write.now) {
         let visible = caller.may(holder.name.merchant().id());
         let holder = visible.then(|| holder.name.to_string());
-        return Err(Refusal::new(
-            Reason::SlotTaken,
-            "another LIVE placement holds this menu position or note; pause or delete it first",
-        )
-        .about(&placement.name)
-        .with("placement", holder.unwrap_or_default())
-        .into());
+        return Err(slot_taken(&placement.name, holder.unwrap_or_default()).into());
     }
     let paused = holder.to(PlacementState::Paused, write.now);
     write.tx.withdraw_placement(&paused, write.author).await?;
@@ -276,4 +274,13 @@ fn exists(name: &PlacementName) -> Refusal {
         "a placement has this name; a deleted one keeps it",
     )
     .about(name)
+}
+
+fn slot_taken(name: &PlacementName, holder: impl Into<String>) -> Refusal {
+    Refusal::new(
+        Reason::SlotTaken,
+        "another LIVE placement holds this menu position or note; pause or delete it first",
+    )
+    .about(name)
+    .with("placement", holder)
 }
