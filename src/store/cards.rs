@@ -60,18 +60,6 @@ impl<C: ConnectionTrait> Db<C> {
             .count(&self.0)
             .await?)
     }
-
-    /// Cards past their purge time, some of them.
-    pub async fn cards_to_purge(&self, now: Micros, limit: u64) -> Result<Vec<Card>> {
-        card::Entity::find()
-            .filter(card::Column::PurgeTime.lte(now.0))
-            .limit(limit)
-            .all(&self.0)
-            .await?
-            .into_iter()
-            .map(Card::try_from)
-            .collect()
-    }
 }
 
 impl Tx {
@@ -83,6 +71,21 @@ impl Tx {
             .await?
             .map(Card::try_from)
             .transpose()
+    }
+
+    /// Cards past their purge time, some of them, which nobody else changes until this
+    /// transaction ends: one that is undeleted meanwhile must not be purged.
+    pub async fn lock_cards_to_purge(&self, now: Micros, limit: u64) -> Result<Vec<Card>> {
+        card::Entity::find()
+            .filter(card::Column::PurgeTime.lte(now.0))
+            .order_by_asc(card::Column::No)
+            .limit(limit)
+            .lock_exclusive()
+            .all(&self.0)
+            .await?
+            .into_iter()
+            .map(Card::try_from)
+            .collect()
     }
 
     /// The card with its number, or `None` when its name is taken.
