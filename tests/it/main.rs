@@ -3,6 +3,7 @@
 
 mod api;
 mod architecture;
+mod conformance;
 mod layers;
 mod readme;
 mod support;
