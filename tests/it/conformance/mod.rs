@@ -8,7 +8,6 @@ mod errors;
 mod history;
 mod links;
 mod migration;
-mod model;
 mod placements;
 mod purge;
 mod random;
