@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use mingpian::{
     app::{Call, Error, PlacementDraft, Principal},
-    domain::{ContactKind, Micros, Placement, PlacementName, PlacementState, Reason},
+    domain::{ContactKind, Micros, Placement, PlacementName, PlacementState, Reason, Refusal},
 };
 
 use super::{
@@ -24,6 +24,7 @@ on_both_engines!(
     of_concurrent_placements_on_one_slot_one_is_made,
     of_concurrent_resumptions_on_one_slot_one_succeeds,
     who_loses_a_race_for_a_note_hears_that_the_slot_is_taken,
+    who_loses_a_race_for_a_name_hears_that_it_is_taken,
     pages_are_sorted_by_the_bytes_of_the_id,
     deleted_placements_are_listed_on_request_and_do_not_count,
     a_menu_has_the_live_ones_and_one_more_with_their_cards,
@@ -156,6 +157,19 @@ async fn of_concurrent_resumptions_on_one_slot_one_succeeds(engine: Engine) {
 }
 
 async fn who_loses_a_race_for_a_note_hears_that_the_slot_is_taken(engine: Engine) {
+    let refusal = lose(engine, "a", "p", "n").await;
+    assert_eq!(refusal.reason, Reason::SlotTaken);
+    // Another merchant's placement is not named.
+    assert_eq!(refusal.metadata, [("placement", String::new())]);
+}
+
+async fn who_loses_a_race_for_a_name_hears_that_it_is_taken(engine: Engine) {
+    let refusal = lose(engine, "b", "q", "another").await;
+    assert_eq!(refusal.reason, Reason::PlacementExists);
+}
+
+/// Merchant b places q on note n, after this placement was made and before its commit.
+async fn lose(engine: Engine, first: &str, id: &str, on: &str) -> Refusal {
     let server = TestServer::start(engine).await;
     let app = server.app.clone();
     let s = Stage {
@@ -163,7 +177,7 @@ async fn who_loses_a_race_for_a_note_hears_that_the_slot_is_taken(engine: Engine
         store: app.store.clone(),
         scratch: server.end().await,
     };
-    let a = s.add_card(card("a", "main")).await;
+    let a = s.add_card(card(first, "first")).await;
     let b = s.add_card(card("b", "main")).await;
     let call = Call {
         principal: Principal {
@@ -181,7 +195,7 @@ async fn who_loses_a_race_for_a_note_hears_that_the_slot_is_taken(engine: Engine
         end_time: None,
     };
     let tx = s.store.begin().await.unwrap();
-    insert_placement(&tx, placement(&a, "p", note("n")))
+    insert_placement(&tx, placement(&a, id, note(on)))
         .await
         .unwrap();
     let name = PlacementName::new(merchant("b"), "q").unwrap();
@@ -189,12 +203,10 @@ async fn who_loses_a_race_for_a_note_hears_that_the_slot_is_taken(engine: Engine
         s.someone_waits().await;
         tx.commit().await.unwrap();
     });
-    let Err(Error::Refused(refusal)) = lost else {
-        panic!("{lost:?}");
-    };
-    assert_eq!(refusal.reason, Reason::SlotTaken);
-    // Another merchant's placement is not named.
-    assert_eq!(refusal.metadata, [("placement", String::new())]);
+    match lost {
+        Err(Error::Refused(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    }
 }
 
 async fn pages_are_sorted_by_the_bytes_of_the_id(engine: Engine) {
