@@ -101,10 +101,10 @@ async fn all_that_is_wrong_is_said_at_once() {
             "card.headline",
             "card.avatar_uri",
             "card.contacts",
+            "card.contacts[3]",
             "card.contacts[0].phone.number",
             "card.contacts[1].wechat.wechat_id",
             "card.contacts[2].wecom.kf_uri",
-            "card.contacts[3]",
         ],
     );
 }

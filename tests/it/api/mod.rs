@@ -275,7 +275,7 @@ fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, word: &str
     let metadata = status.get_details_error_info().unwrap().metadata;
     let mut keys: Vec<_> = metadata.into_keys().collect();
     keys.sort();
-    let mut listed = contract::entry(word).keys;
+    let mut listed = contract::entry(word).keys.clone();
     listed.sort();
     assert_eq!(keys, listed, "the metadata of {word}");
     status

@@ -32,7 +32,7 @@ fn writes() -> Vec<Method> {
 }
 
 fn id() -> String {
-    Uuid::new_v4().to_string()
+    Uuid::now_v7().to_string()
 }
 
 /// A merchant of its own for each method.
@@ -139,6 +139,27 @@ async fn an_id_stands_for_one_request_of_one_method() {
             assert_eq!(metadata["requestId"], id, "{}", method.name);
         }
     }
+}
+
+/// Two methods whose requests are the same bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_of_a_pause_does_not_stand_for_a_deletion() {
+    let mut api = Api::start(Engine::Sqlite).await;
+    let names = stage(&mut api, "klook").await;
+    let pause = pb::PausePlacementRequest {
+        name: names.live,
+        request_id: id(),
+        ..Default::default()
+    };
+    let delete = pb::DeletePlacementRequest {
+        name: pause.name.clone(),
+        request_id: pause.request_id.clone(),
+        ..Default::default()
+    };
+    assert_eq!(pause.encode_to_vec(), delete.encode_to_vec());
+    api.placements.pause_placement(pause).await.unwrap();
+    let delete = api.placements.delete_placement(delete).await;
+    refused(delete, Code::InvalidArgument, "REQUEST_ID_REUSED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -279,10 +300,10 @@ async fn a_dry_run_writes_nothing_and_claims_nothing(engine: Engine) {
             .expect("the id is free");
         assert_ne!(everything(&mut api, &names.merchant).await, before);
     }
-    assert!(judged >= 5);
+    assert!(judged >= 8);
 }
 
-/// A merchant's cards and placements, as bytes.
+/// All that a merchant has, as bytes.
 async fn everything(api: &mut Api, merchant: &str) -> Vec<Vec<u8>> {
     let parent = format!("merchants/{merchant}");
     let cards = pb::ListCardsRequest {
@@ -290,12 +311,18 @@ async fn everything(api: &mut Api, merchant: &str) -> Vec<Vec<u8>> {
         show_deleted: true,
         ..Default::default()
     };
+    let links = pb::ListLinksRequest {
+        parent: parent.clone(),
+        ..Default::default()
+    };
+    let links = api.links.list_links(links).await.unwrap();
     let placements = pb::ListPlacementsRequest {
         parent,
         show_deleted: true,
         ..Default::default()
     };
     vec![
+        links.get_ref().encode_to_vec(),
         api.cards
             .list_cards(cards)
             .await

@@ -125,7 +125,11 @@ pub fn request(method: &str, of: &Names) -> Vec<u8> {
     };
     macro_rules! bytes {
         ($message:ident { $($field:ident: $value:expr),* $(,)? }) => {
-            pb::$message { $($field: $value.into(),)* ..Default::default() }.encode_to_vec()
+            {
+                #[allow(clippy::needless_update, reason = "some have more fields")]
+                let message = pb::$message { $($field: $value.into(),)* ..Default::default() };
+                message.encode_to_vec()
+            }
         };
     }
     match method {
@@ -159,7 +163,11 @@ pub fn request(method: &str, of: &Names) -> Vec<u8> {
         "PlacementService.UpdatePlacement" => bytes!(UpdatePlacementRequest {
             placement: pb::Placement {
                 name: of.live.clone(),
-                ..placement(in_menu(3))
+                end_time: Some(prost_types::Timestamp {
+                    seconds: 4_102_444_800,
+                    nanos: 0,
+                }),
+                ..Default::default()
             },
         }),
         "PlacementService.PausePlacement" => bytes!(PausePlacementRequest { name: &of.live }),
@@ -331,21 +339,12 @@ fn gently() -> Vec<Method> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_right_scope_and_merchant_pass() {
     let (guarded, names) = Guarded::start().await;
-    let mut passed = 0;
     for method in gently() {
         let claims = json!({"scope": method.scope, "merchants": ["else", "klook"]});
         let token = guarded.token(claims);
-        if method.name.ends_with("PausePlacement") || method.name.ends_with("DeletePlacement") {
-            // One of the two finds the other's work; both are let in.
-            let answer = guarded.call(&method, &names, Some(&token)).await;
-            assert!(!matches!(answer, Err(s) if s.code() == Code::PermissionDenied));
-            continue;
-        }
         let answer = guarded.call(&method, &names, Some(&token)).await;
         assert!(answer.is_ok(), "{}: {answer:?}", method.name);
-        passed += 1;
     }
-    assert!(passed >= 22);
 }
 
 /// These name no merchant: what is another's is like what is not there.
