@@ -95,7 +95,7 @@ fn the_codes_in_the_registry_are_those_that_travel() {
             }
             travels.extend(c.to_uppercase());
         }
-        assert_eq!(code, travels, "{reason}");
+        assert_eq!(*code, travels, "{reason}");
     }
 }
 
