@@ -66,17 +66,14 @@ impl App {
         self.room_for_a_placement(&write, placement.name.merchant())
             .await?;
         make_way(&write, &call.principal, &placement).await?;
-        let name = placement.name.clone();
-        let made = write
+        // Under the merchant's lock its names stay free; a note is everybody's.
+        let taken = slot_taken(&placement.name, "");
+        let placement = write
             .tx
             .insert_placement(&clearance, placement, write.author)
-            .await?;
-        match made {
-            Some(placement) => write.finish(placement).await,
-            // Another came first, since this one looked.
-            None if write.tx.placement(&name).await?.is_some() => Err(exists(&name).into()),
-            None => Err(slot_taken(&name, "").into()),
-        }
+            .await?
+            .ok_or(taken)?;
+        write.finish(placement).await
     }
 
     pub async fn placement(&self, name: &PlacementName) -> Result<Placement> {

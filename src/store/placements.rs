@@ -69,16 +69,20 @@ impl<C: ConnectionTrait> Db<C> {
             .filter(Column::Surface.eq(placement::MENU))
             .filter(Column::State.ne(placement::DELETED))
             .order_by_asc(Column::State)
+            .order_by_asc(Column::Position)
+            .order_by_asc(Column::No)
             .limit(MENU_ROWS);
         self.with_cards(rows).await
     }
 
-    /// What may be on these notes, given by id.
+    /// What may be on these notes, given by id: live ones first.
     pub async fn capsules(&self, notes: &[&str]) -> Result<Vec<Shown>> {
         let rows = Entity::find()
             .filter(Column::Target.is_in(notes.iter().copied()))
             .filter(Column::Surface.eq(placement::CAPSULE))
-            .filter(Column::State.ne(placement::DELETED));
+            .filter(Column::State.ne(placement::DELETED))
+            .order_by_asc(Column::State)
+            .order_by_asc(Column::No);
         self.with_cards(rows).await
     }
 
