@@ -3,7 +3,9 @@
 
 mod api;
 mod architecture;
+mod clients;
 mod layers;
+mod lifecycle;
 mod readme;
 mod support;
 mod tls;
