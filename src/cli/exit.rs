@@ -2,7 +2,11 @@
 
 use std::{error::Error, io};
 
-use mingpian::{config, server::jwks, store};
+use mingpian::{
+    config, keys,
+    server::{jwks, tls},
+    store,
+};
 
 pub const OK: u8 = 0;
 /// EX_USAGE: the command line is wrong.
@@ -13,7 +17,7 @@ pub const UNAVAILABLE: u8 = 69;
 pub const SOFTWARE: u8 = 70;
 /// EX_IOERR: a file or socket.
 pub const IO: u8 = 74;
-/// EX_CONFIG: the settings are refused.
+/// EX_CONFIG: the settings, or a file that they name, are refused.
 pub const CONFIG: u8 = 78;
 
 /// The code of the outermost cause that has one.
@@ -29,6 +33,13 @@ fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
             jwks::LoadError::Fetch(_) | jwks::LoadError::Answer(_) => UNAVAILABLE,
             _ => CONFIG,
         })
+    } else if let Some(e) = error.downcast_ref::<keys::Problem>() {
+        Some(match e {
+            keys::Problem::Io(_, e) if e.kind() != io::ErrorKind::NotFound => IO,
+            _ => CONFIG,
+        })
+    } else if error.is::<tls::Error>() {
+        Some(CONFIG)
     } else if let Some(e) = error.downcast_ref::<store::Error>() {
         e.is_unavailable().then_some(UNAVAILABLE)
     } else {

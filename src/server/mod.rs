@@ -101,9 +101,11 @@ impl Server {
     /// Opens the store, brings its schema up to date, and binds the listeners; port 0 takes
     /// a free one.
     pub async fn bind(settings: &Settings, ambient: Ambient) -> anyhow::Result<Self> {
+        // What the settings name must be there before anything is made.
+        let keys = keys(settings, &ambient).context("keys_file")?;
+        let tls = tls_of(settings).context("tls")?;
         let store = Store::open(&store_options(settings)).await?;
         store.migrate().await?;
-        let keys = keys(settings, &ambient)?;
         let grpc = listen("grpc_listen", settings.grpc_listen).await?;
         let http = listen("http_listen", settings.http_listen).await?;
         let admin = listen("admin_listen", settings.admin_listen).await?;
@@ -144,7 +146,6 @@ impl Server {
             limits: connections(settings),
             routes,
         };
-        let tls = tls_of(settings)?;
         let public = http::public(
             app.clone(),
             limits.concurrency(),

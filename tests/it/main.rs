@@ -3,8 +3,10 @@
 
 mod api;
 mod architecture;
+mod clients;
 mod conformance;
 mod layers;
+mod lifecycle;
 mod readme;
 mod support;
 mod tls;

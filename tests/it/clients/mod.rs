@@ -1,0 +1,1 @@
+//! Clients of another make than the server, as its callers have them.
