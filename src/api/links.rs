@@ -140,7 +140,7 @@ impl Links {
 }
 
 fn state(link: &Link, at: Micros) -> pb::link::State {
-    if link.revoked(at) {
+    if link.revoke_time.is_some() {
         pb::link::State::Revoked
     } else if link.expired(at) {
         pb::link::State::Expired

@@ -117,7 +117,11 @@ impl App {
         let (link, revoked, until) = match token.origin {
             Origin::Served { .. } => (None, false, token.served_until(self.rules.served_ttl)),
             Origin::Link { no } => match self.store.reads().link_by_no(no).await? {
-                Some(link) => (Some(link.name.clone()), link.revoked(at), link.expire_time),
+                Some(link) => (
+                    Some(link.name.clone()),
+                    link.revoked_by(at),
+                    link.expire_time,
+                ),
                 None => return Ok((Verdict::None, None)),
             },
         };

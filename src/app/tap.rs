@@ -67,7 +67,7 @@ impl App {
                 let link = self.store.reads().link_by_no(no).await?.ok_or_else(|| {
                     Refusal::new(Reason::LinkNotFound, "the token's link is gone")
                 })?;
-                if link.revoked(now) {
+                if link.revoke_time.is_some() {
                     return Err(Refusal::new(Reason::TokenRevoked, "the link was revoked")
                         .about(&link.name)
                         .with("link", link.name.to_string())

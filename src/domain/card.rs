@@ -227,7 +227,9 @@ pub fn avatar_uri(input: &str) -> Result<String, &'static str> {
     if input.is_empty() {
         return Ok(String::new());
     }
-    if input.len() > MAX_AVATAR_URI {
+    // What the parser would drop or turn round without a word.
+    let repaired = |c: char| c.is_control() || c.is_whitespace() || c == '\\';
+    if input.len() > MAX_AVATAR_URI || input.contains(repaired) || !input.contains("://") {
         return Err(RULE);
     }
     let url = Url::parse(input).map_err(|_| RULE)?;
