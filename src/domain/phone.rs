@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use phonenumber::{Mode, country};
+use phonenumber::{Mode, PhoneNumber, country};
 use secrecy::{ExposeSecret, SecretString};
 
 /// What a number must be, for the caller.
@@ -30,7 +30,12 @@ impl Phone {
             return Ok(Self(service.into()));
         }
         let number = phonenumber::parse(Some(country::CN), input).map_err(|_| RULE)?;
-        if !number.is_valid() || number.extension().is_some() {
+        // libphonenumber lets a 400 number with a digit too many pass.
+        let service = ["400", "800"]
+            .iter()
+            .any(|p| national(&number).starts_with(p));
+        let misdialed = number.code().value() == 86 && service;
+        if !number.is_valid() || number.extension().is_some() || misdialed {
             return Err(RULE);
         }
         Ok(Self(number.format().mode(Mode::E164).to_string().into()))
@@ -51,8 +56,11 @@ impl Phone {
         let number = self.expose();
         match phonenumber::parse(None, number) {
             Ok(parsed) if parsed.code().value() != 86 => {
-                let national = parsed.national().to_string();
-                format!("+{} {}", parsed.code().value(), mask_digits(&national))
+                format!(
+                    "+{} {}",
+                    parsed.code().value(),
+                    mask_digits(&national(&parsed))
+                )
             }
             _ => mask_digits(number.trim_start_matches("+86")),
         }
@@ -63,6 +71,11 @@ impl fmt::Debug for Phone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Phone(***)")
     }
+}
+
+/// The digits after the country code.
+fn national(number: &PhoneNumber) -> String {
+    number.national().to_string()
 }
 
 /// `400` and `800` with seven digits, `95` with three to six; a leading +86 is dropped.
