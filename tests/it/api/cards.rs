@@ -180,7 +180,14 @@ async fn numbers_are_read_as_people_write_them_and_never_told() {
         let id = made.name.rsplit('/').next().unwrap();
         assert_eq!(api.reveal(id, Kind::Phone).await.unwrap(), dialed);
     }
-    for bad in ["12345678901", "4001", "95", "tel:95588", "1380013800O"] {
+    for bad in [
+        "12345678901",
+        "4001",
+        "40012345678",
+        "95",
+        "tel:95588",
+        "1380013800O",
+    ] {
         let made = create_as(&mut api, |card| card.contacts = vec![phone(bad)]).await;
         malformed(made, &["card.contacts[0].phone.number"]);
     }

@@ -1,6 +1,7 @@
 //! The services from the outside, through the generated client.
 
 mod cards;
+mod cases;
 mod contract;
 mod links;
 mod paging;
@@ -265,6 +266,8 @@ fn micros(at: Option<Timestamp>) -> Micros {
     Micros(at.seconds * 1_000_000 + i64::from(at.nanos) / 1_000)
 }
 
+/// Many writes at once stand in one line; on a slow disk that takes a while.
+const PATIENT: &str = "[store]\nacquire_timeout_millis = 20000\n";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MICROSECOND: Duration = Duration::from_micros(1);
 

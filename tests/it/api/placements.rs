@@ -10,7 +10,9 @@ use mingpian::api::pb::{
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use super::{Api, MICROSECOND, card_name, malformed, mask, micros, placement_name, refused, time};
+use super::{
+    Api, MICROSECOND, PATIENT, card_name, malformed, mask, micros, placement_name, refused, time,
+};
 use crate::{
     on_both_engines,
     support::{Engine, create_card, in_menu, on_note, phone, place, wecom},
@@ -127,7 +129,7 @@ async fn a_paused_placement_gives_its_slot_free(engine: Engine) {
 
 async fn a_note_wanted_by_many_at_once_goes_to_one(engine: Engine) {
     const MANY: usize = 12;
-    let mut api = Api::start(engine).await;
+    let mut api = Api::start_with(engine, PATIENT).await;
     for n in 0..MANY {
         let card = create_card(&format!("m{n}"), "main");
         api.cards.create_card(card).await.unwrap();

@@ -9,8 +9,9 @@ use tonic_types::StatusExt;
 use uuid::Uuid;
 
 use super::{
-    Api, DAY, MICROSECOND, card_name, malformed, refused,
-    rights::{Names, request, stage},
+    Api, DAY, MICROSECOND, PATIENT, card_name,
+    cases::{Names, request, stage},
+    malformed, refused,
     rpc::{Method, methods},
 };
 use crate::{
@@ -224,7 +225,7 @@ async fn an_answer_does_not_age() {
 
 async fn duplicates_at_once_have_one_effect(engine: Engine) {
     const MANY: usize = 64;
-    let mut api = Api::start(engine).await;
+    let mut api = Api::start_with(engine, PATIENT).await;
     stage(&mut api, "klook").await;
     let send = pb::SendCardRequest {
         card: card_name("main"),
