@@ -7,14 +7,14 @@ use tonic::{Request, Response, Status};
 use super::{
     call::{self, Page, open, respond},
     pb::{self, card_service_server::CardService},
-    wire::{kind, kind_of, masked, timestamp},
+    wire::{KIND_RULE, kind, kind_of, masked, timestamp},
 };
 use crate::{
     app::{App, CardChanges},
     domain::{
-        AcquisitionUri, Card, CardDraft, CardName, CardState, Check, Contact, ContactDraft, Detail,
-        DetailDraft, KfUri, Merchant, Phone, Refusal, WechatId, Wecom, WecomTarget, card, is_id,
-        text,
+        AcquisitionUri, Card, CardDraft, CardName, CardState, Check, Contact, ContactDraft,
+        ContactKind, Detail, DetailDraft, KfUri, Merchant, Phone, Refusal, WechatId, Wecom,
+        WecomTarget, card, is_id, text,
     },
 };
 
@@ -147,8 +147,8 @@ impl CardService for Cards {
             )?;
             let call = call::write(caller, "RevealContact", "", &r, false)?;
             let mut check = Check::default();
-            let kind = check.field("kind", kind_of(r.kind)).flatten();
-            check.require(kind.is_some(), "kind", "must be WECOM, PHONE or WECHAT_ID");
+            let named = kind_of(r.kind).and_then(|kind| kind.ok_or(KIND_RULE));
+            let kind = check.field("kind", named);
             let purpose = check.field("purpose", text(&r.purpose, 0..=200));
             let (kind, purpose) = check.done(kind.zip(purpose))?;
             let opened = self.0.reveal_contact(&call, &name, kind, &purpose).await?;
@@ -174,7 +174,7 @@ fn draft(check: &mut Check, card: pb::Card) -> Option<CardDraft> {
     let display_name = check.field("card.display_name", card::display_name(&card.display_name));
     let headline = check.field("card.headline", card::headline(&card.headline));
     let avatar_uri = check.field("card.avatar_uri", card::avatar_uri(&card.avatar_uri));
-    let contacts = contacts(check, card.contacts);
+    let contacts = contacts(check, card.contacts, Secrets::Required);
     Some(CardDraft {
         display_name: display_name?,
         headline: headline?,
@@ -207,14 +207,29 @@ fn changes(card: pb::Card, mask: Option<&prost_types::FieldMask>) -> Result<Card
                 let value = card::avatar_uri(&card.avatar_uri);
                 changes.avatar_uri = check.field("card.avatar_uri", value);
             }
-            _ => changes.contacts = Some(contacts(&mut check, card.contacts.clone())),
+            _ => {
+                changes.contacts = Some(contacts(
+                    &mut check,
+                    card.contacts.clone(),
+                    Secrets::MayBeKept,
+                ))
+            }
         }
     }
     check.done(Some(changes))
 }
 
-/// Those that are well-formed; how many there may be is the domain's to say.
-fn contacts(check: &mut Check, contacts: Vec<pb::Contact>) -> Vec<ContactDraft> {
+/// Whether an empty secret is the one that the card has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Secrets {
+    Required,
+    MayBeKept,
+}
+
+/// Those that are well-formed, and violations for the rest.
+fn contacts(check: &mut Check, contacts: Vec<pb::Contact>, secrets: Secrets) -> Vec<ContactDraft> {
+    let kinds: Vec<_> = contacts.iter().map(said_kind).collect();
+    card::one_per_kind(check, &kinds);
     contacts
         .into_iter()
         .take(10)
@@ -222,7 +237,7 @@ fn contacts(check: &mut Check, contacts: Vec<pb::Contact>) -> Vec<ContactDraft> 
         .filter_map(|(i, contact)| {
             let at = format!("card.contacts[{i}]");
             let label = check.field(format!("{at}.label"), card::label(&contact.label));
-            let detail = detail(check, &at, contact.details);
+            let detail = detail(check, &at, contact.details, secrets);
             Some(ContactDraft {
                 label: label?,
                 detail: detail?,
@@ -231,23 +246,34 @@ fn contacts(check: &mut Check, contacts: Vec<pb::Contact>) -> Vec<ContactDraft> 
         .collect()
 }
 
+fn said_kind(contact: &pb::Contact) -> Option<ContactKind> {
+    use pb::contact::Details;
+    contact.details.as_ref().map(|details| match details {
+        Details::Wecom(_) => ContactKind::Wecom,
+        Details::Phone(_) => ContactKind::Phone,
+        Details::Wechat(_) => ContactKind::WechatId,
+    })
+}
+
 fn detail(
     check: &mut Check,
     at: &str,
     details: Option<pb::contact::Details>,
+    secrets: Secrets,
 ) -> Option<DetailDraft> {
     use pb::contact::Details;
+    let kept = |secret: &str| secrets == Secrets::MayBeKept && secret.is_empty();
     match details {
         None => {
             check.violation(at, "must have one of wecom, phone, wechat");
             None
         }
         Some(Details::Wecom(wecom)) => Some(DetailDraft::Wecom(self::wecom(check, at, wecom)?)),
-        Some(Details::Phone(phone)) if phone.number.is_empty() => Some(DetailDraft::Phone(None)),
+        Some(Details::Phone(phone)) if kept(&phone.number) => Some(DetailDraft::Phone(None)),
         Some(Details::Phone(phone)) => check
             .field(format!("{at}.phone.number"), Phone::parse(&phone.number))
             .map(|phone| DetailDraft::Phone(Some(phone))),
-        Some(Details::Wechat(wechat)) if wechat.wechat_id.is_empty() => {
+        Some(Details::Wechat(wechat)) if kept(&wechat.wechat_id) => {
             Some(DetailDraft::WechatId(None))
         }
         Some(Details::Wechat(wechat)) => check

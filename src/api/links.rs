@@ -36,7 +36,8 @@ impl LinkService for Links {
             let name = check.field("link_id", self.new_name(parent, &r.link_id));
             let (name, draft) = check.done(name.zip(draft))?;
             let link = self.0.create_link(&call, name, draft).await?;
-            Ok(self.wire(link))
+            let then = link.create_time;
+            Ok(self.wire(link, then))
         })
         .await
     }
@@ -50,7 +51,8 @@ impl LinkService for Links {
                 LinkName::parse(&r.name),
                 LinkName::merchant,
             )?;
-            Ok(self.wire(self.0.link(&name).await?))
+            let link = self.0.link(&name).await?;
+            Ok(self.wire(link, self.0.ambient.now()))
         })
         .await
     }
@@ -66,8 +68,9 @@ impl LinkService for Links {
             let page = Page::new(&self.0.keys, listing, r.page_size, &r.page_token)?;
             let links = self.0.links(&parent, &page.after, page.limit()).await?;
             let (links, next_page_token) = page.cut(links, |link| link.name.id());
+            let now = self.0.ambient.now();
             Ok(pb::ListLinksResponse {
-                links: links.into_iter().map(|link| self.wire(link)).collect(),
+                links: links.into_iter().map(|link| self.wire(link, now)).collect(),
                 next_page_token,
             })
         })
@@ -86,7 +89,8 @@ impl LinkService for Links {
             let id = take(&mut r.request_id);
             let call = call::write(caller, "RevokeLink", &id, &r, false)?;
             let link = self.0.revoke_link(&call, &name, &r.etag).await?;
-            Ok(self.wire(link))
+            let then = link.revoke_time.unwrap_or(link.create_time);
+            Ok(self.wire(link, then))
         })
         .await
     }
@@ -115,7 +119,9 @@ impl Links {
         LinkName::new(parent, id)
     }
 
-    fn wire(&self, link: Link) -> pb::Link {
+    /// The link as it was at that moment: for a write that of the write, or the answer to a
+    /// repeated request would be another.
+    fn wire(&self, link: Link, at: Micros) -> pb::Link {
         pb::Link {
             name: link.name.to_string(),
             placement: link.placement.to_string(),
@@ -125,7 +131,7 @@ impl Links {
             create_time: Some(timestamp(link.create_time)),
             expire_time: Some(timestamp(link.expire_time)),
             revoke_time: link.revoke_time.map(timestamp),
-            state: state(&link, self.0.ambient.now()).into(),
+            state: state(&link, at).into(),
             etag: link.etag(),
             channel: link.channel,
             token: link.token,
@@ -133,10 +139,10 @@ impl Links {
     }
 }
 
-fn state(link: &Link, now: Micros) -> pb::link::State {
-    if link.revoked(now) {
+fn state(link: &Link, at: Micros) -> pb::link::State {
+    if link.revoke_time.is_some() {
         pb::link::State::Revoked
-    } else if link.expired(now) {
+    } else if link.expired(at) {
         pb::link::State::Expired
     } else {
         pb::link::State::Active

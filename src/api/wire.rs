@@ -32,6 +32,9 @@ pub fn kind(kind: ContactKind) -> pb::contact::Kind {
     }
 }
 
+/// What a kind must be, for the caller.
+pub const KIND_RULE: &str = "must be WECOM, PHONE or WECHAT_ID";
+
 /// `None` for unspecified.
 pub fn kind_of(number: i32) -> Result<Option<ContactKind>, &'static str> {
     if number == 0 {
@@ -41,7 +44,7 @@ pub fn kind_of(number: i32) -> Result<Option<ContactKind>, &'static str> {
         .ok()
         .and_then(ContactKind::from_number)
         .map(Some)
-        .ok_or("must be WECOM, PHONE or WECHAT_ID")
+        .ok_or(KIND_RULE)
 }
 
 /// Kinds in the menu's order; each once.

@@ -158,7 +158,7 @@ impl App {
     ) -> Result<Opened> {
         let write = self.start(call).await?;
         let card = present(write.tx.card(name).await?, name, write.now)?;
-        let clearance = gate::judge(Door::Reveal, Facts::card(&card), write.now)?;
+        let clearance = gate::judge(Door::Reveal, Facts::card(&card).kind(kind), write.now)?;
         let opened = self.open_contact(&clearance, &card, kind)?;
         write
             .tx

@@ -3,8 +3,7 @@
 use super::{App, Error, Result};
 use crate::domain::{
     AcquisitionUri, Card, CardName, Clearance, Contact, ContactDraft, ContactKind, Detail,
-    DetailDraft, Door, KfUri, Phone, Reason, Refusal, Sealed, WechatId, WecomTarget,
-    launch::Target,
+    DetailDraft, KfUri, Phone, Reason, Refusal, Sealed, WechatId, WecomTarget, launch::Target,
 };
 
 /// A contact in clear, for as long as it takes to show it.
@@ -86,10 +85,7 @@ impl App {
         card: &Card,
         kind: ContactKind,
     ) -> Result<Opened> {
-        let cleared = [Door::Tap, Door::Reveal]
-            .iter()
-            .any(|door| clearance.covers(*door, card.merchant()));
-        if !cleared {
+        if !clearance.opens(card, kind) {
             return Err(Error::bug("a contact opened without its clearance"));
         }
         let contact = card.contact(kind).ok_or_else(|| no_contact(card, kind))?;

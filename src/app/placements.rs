@@ -66,7 +66,8 @@ impl App {
         self.room_for_a_placement(&write, placement.name.merchant())
             .await?;
         make_way(&write, &call.principal, &placement).await?;
-        let taken = exists(&placement.name);
+        // Under the merchant's lock its names stay free; a note is everybody's.
+        let taken = slot_taken(&placement.name, "");
         let placement = write
             .tx
             .insert_placement(&clearance, placement, write.author)
@@ -212,13 +213,7 @@ async fn make_way(write: &Write<'_>, caller: &Principal, placement: &Placement) 
     if !holder.over(write.now) {
         let visible = caller.may(holder.name.merchant().id());
         let holder = visible.then(|| holder.name.to_string());
-        return Err(Refusal::new(
-            Reason::SlotTaken,
-            "another LIVE placement holds this menu position or note; pause or delete it first",
-        )
-        .about(&placement.name)
-        .with("placement", holder.unwrap_or_default())
-        .into());
+        return Err(slot_taken(&placement.name, holder.unwrap_or_default()).into());
     }
     let paused = holder.to(PlacementState::Paused, write.now);
     write.tx.withdraw_placement(&paused, write.author).await?;
@@ -276,4 +271,13 @@ fn exists(name: &PlacementName) -> Refusal {
         "a placement has this name; a deleted one keeps it",
     )
     .about(name)
+}
+
+fn slot_taken(name: &PlacementName, holder: impl Into<String>) -> Refusal {
+    Refusal::new(
+        Reason::SlotTaken,
+        "another LIVE placement holds this menu position or note; pause or delete it first",
+    )
+    .about(name)
+    .with("placement", holder)
 }

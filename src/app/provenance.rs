@@ -1,5 +1,7 @@
 //! Whether a token, or a text with one in it, came from a merchant's official card.
 
+use percent_encoding::percent_decode_str;
+
 use super::{App, Principal, Result};
 use crate::domain::{
     ContactKind, Door, LinkName, Micros, Origin, PlacementName, Reason, Refusal, TapToken, serving,
@@ -92,15 +94,19 @@ impl App {
         };
         let in_token = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         let mut verdict = Verdict::None;
-        for run in text
-            .split(|c| !in_token(c))
-            .filter(|r| r.len() == token::TEXT_LEN)
-        {
-            if let Ok(token) = self.keys.open_token(run) {
-                return Ok(token);
-            }
-            if text.contains(&self.open_uri(run)) {
-                verdict = Verdict::Forged;
+        // A link within a link, as in WeCom's scheme, is percent-encoded.
+        let decoded = percent_decode_str(text).decode_utf8_lossy();
+        for text in [text.as_str(), &decoded] {
+            for run in text
+                .split(|c| !in_token(c))
+                .filter(|r| r.len() == token::TEXT_LEN)
+            {
+                if let Ok(token) = self.keys.open_token(run) {
+                    return Ok(token);
+                }
+                if text.contains(&self.open_uri(run)) {
+                    verdict = Verdict::Forged;
+                }
             }
         }
         Err(verdict)
@@ -111,7 +117,11 @@ impl App {
         let (link, revoked, until) = match token.origin {
             Origin::Served { .. } => (None, false, token.served_until(self.rules.served_ttl)),
             Origin::Link { no } => match self.store.reads().link_by_no(no).await? {
-                Some(link) => (Some(link.name.clone()), link.revoked(at), link.expire_time),
+                Some(link) => (
+                    Some(link.name.clone()),
+                    link.revoked_by(at),
+                    link.expire_time,
+                ),
                 None => return Ok((Verdict::None, None)),
             },
         };

@@ -13,7 +13,7 @@ impl App {
         let mut purged = 0;
         loop {
             let tx = self.store.begin().await?;
-            let cards = tx.cards_to_purge(now, BATCH).await?;
+            let cards = tx.lock_cards_to_purge(now, BATCH).await?;
             for card in &cards {
                 tx.purge_card(card, now).await?;
             }

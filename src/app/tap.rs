@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use super::{App, Principal, Result};
+use super::{App, Error, Principal, Result};
 use crate::domain::{
     Card, ContactKind, Door, Micros, Origin, Reason, Refusal, TapToken,
     launch::{self, Environment, Step},
@@ -44,9 +44,7 @@ impl App {
         let until = self.opens_until(&said, now).await?;
         let clearance = serving::judge(Door::Tap, &candidate, Some(said.kind), now)?;
         let (placement, card) = candidate;
-        let card = card.ok_or_else(|| {
-            Refusal::new(Reason::CardNotActive, "the card is gone").about(&placement.card)
-        })?;
+        let card = card.ok_or_else(|| Error::bug("cleared without its card"))?;
         let opened = self.open_contact(&clearance, &card, said.kind)?;
         let event_id = self.ambient.uuid();
         tracing::info!(%event_id, placement = %placement.name, kind = said.kind.as_str(), "tap");
@@ -69,7 +67,7 @@ impl App {
                 let link = self.store.reads().link_by_no(no).await?.ok_or_else(|| {
                     Refusal::new(Reason::LinkNotFound, "the token's link is gone")
                 })?;
-                if link.revoked(now) {
+                if link.revoke_time.is_some() {
                     return Err(Refusal::new(Reason::TokenRevoked, "the link was revoked")
                         .about(&link.name)
                         .with("link", link.name.to_string())

@@ -69,18 +69,21 @@ impl<'a> Facts<'a> {
 pub struct Clearance {
     door: Door,
     merchant: Merchant,
-    at: Micros,
+    card_no: Option<i64>,
+    kind: Option<ContactKind>,
 }
 
 impl Clearance {
-    /// Whether it was given at this door to this merchant.
-    pub fn covers(&self, door: Door, merchant: &Merchant) -> bool {
-        self.door == door && self.merchant == *merchant
+    /// Whether it lets this merchant's cards and placements be written.
+    pub fn configures(&self, merchant: &Merchant) -> bool {
+        self.door == Door::Configure && self.merchant == *merchant
     }
 
-    /// The moment that was judged.
-    pub fn at(&self) -> Micros {
-        self.at
+    /// Whether it lets this contact of this card be opened.
+    pub fn opens(&self, card: &Card, kind: ContactKind) -> bool {
+        matches!(self.door, Door::Tap | Door::Reveal)
+            && self.card_no == Some(card.no)
+            && self.kind == Some(kind)
     }
 }
 
@@ -101,7 +104,8 @@ pub fn judge(door: Door, facts: Facts<'_>, now: Micros) -> Result<Clearance, Ref
     Ok(Clearance {
         door,
         merchant: facts.merchant.clone(),
-        at: now,
+        card_no: facts.card.map(|card| card.no),
+        kind: facts.kind,
     })
 }
 

@@ -32,7 +32,9 @@ impl Link {
         etag(self.no, self.version)
     }
 
-    pub fn revoked(&self, at: Micros) -> bool {
+    /// Whether it was revoked by then. A tap asks whether it is revoked at all: the replica
+    /// that wrote the time may have another clock.
+    pub fn revoked_by(&self, at: Micros) -> bool {
         self.revoke_time.is_some_and(|t| t <= at)
     }
 

@@ -26,7 +26,7 @@ impl Phone {
         {
             return Err(RULE);
         }
-        if let Some(service) = service_number(input) {
+        if let Some(service) = service_number(input)? {
             return Ok(Self(service.into()));
         }
         let number = phonenumber::parse(Some(country::CN), input).map_err(|_| RULE)?;
@@ -49,12 +49,17 @@ impl Phone {
     /// `138****0000`; a foreign number keeps its country code.
     pub fn mask(&self) -> String {
         let number = self.expose();
-        match phonenumber::parse(None, number) {
-            Ok(parsed) if parsed.code().value() != 86 => {
-                let national = parsed.national().to_string();
-                format!("+{} {}", parsed.code().value(), mask_digits(&national))
-            }
-            _ => mask_digits(number.trim_start_matches("+86")),
+        if let Some(national) = number.strip_prefix("+86") {
+            return mask_digits(national);
+        }
+        // Cut from the number itself: parsed again, a leading digit may pass for a prefix.
+        let code = phonenumber::parse(None, number).map(|p| format!("+{}", p.code().value()));
+        match code
+            .as_deref()
+            .map(|code| (code, number.strip_prefix(code)))
+        {
+            Ok((code, Some(national))) => format!("{code} {}", mask_digits(national)),
+            _ => mask_digits(number),
         }
     }
 }
@@ -65,23 +70,25 @@ impl fmt::Debug for Phone {
     }
 }
 
-/// `400` and `800` with seven digits, `95` with three to six; a leading +86 is dropped.
-fn service_number(input: &str) -> Option<String> {
+/// `400` and `800` with seven digits, `95` with three to six; a leading +86 is dropped. What
+/// begins so and has another length is no other number: `Err`.
+fn service_number(input: &str) -> Result<Option<String>, &'static str> {
     let digits: String = input
         .strip_prefix("+86")
         .unwrap_or(input)
         .chars()
         .filter(|c| !matches!(c, ' ' | '-'))
         .collect();
-    if !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let known = match digits.get(..2)? {
-        "40" | "80" => digits.len() == 10 && digits.as_bytes()[2] == b'0',
-        "95" => (5..=8).contains(&digits.len()),
-        _ => false,
+    let known = if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(None);
+    } else if digits.starts_with("400") || digits.starts_with("800") {
+        digits.len() == 10
+    } else if digits.starts_with("95") {
+        (5..=8).contains(&digits.len())
+    } else {
+        return Ok(None);
     };
-    known.then_some(digits)
+    if known { Ok(Some(digits)) } else { Err(RULE) }
 }
 
 /// Keeps as much as tells two numbers of one shop apart, and no more.
@@ -111,6 +118,8 @@ mod tests {
             ("+8695588", "95588", "95****8"),
             ("+1 650 253 0000", "+16502530000", "+1 650****00"),
             ("+85221234567", "+85221234567", "+852 212****67"),
+            ("+7 800 555 35 35", "+78005553535", "+7 800****35"),
+            ("+377 80001234", "+37780001234", "+377 800****34"),
         ] {
             let phone = Phone::parse(input).unwrap_or_else(|e| panic!("{input}: {e}"));
             assert_eq!(phone.expose(), stored, "{input}");

@@ -37,7 +37,10 @@ pub fn judge(
 ) -> Result<Clearance, Refusal> {
     let (placement, card) = candidate;
     let card = card.as_ref().ok_or_else(|| {
-        Refusal::new(Reason::CardNotActive, "the card is gone").about(&placement.card)
+        Refusal::new(Reason::CardNotActive, "the card is gone")
+            .about(&placement.card)
+            .with("card", placement.card.to_string())
+            .with("state", "DELETED")
     })?;
     let mut facts = Facts::placement(card, placement);
     facts.kind = kind;

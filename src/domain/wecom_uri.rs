@@ -35,12 +35,14 @@ struct Form {
     folders: &'static [&'static str],
     /// The query's keys, each at most once.
     keys: &'static [Key],
+    max_len: usize,
     rule: &'static str,
 }
 
 const ACQUISITION: Form = Form {
     folders: &["ca"],
     keys: &[("comp_scene", is_scene)],
+    max_len: MAX_LEN,
     rule: "must be an acquisition link, https://work.weixin.qq.com/ca/<id>, with no other \
            query than the comp_scene a component gave it",
 };
@@ -48,6 +50,7 @@ const ACQUISITION: Form = Form {
 /// As [`AcquisitionUri::with_channel`] makes it.
 const CHANNELED: Form = Form {
     keys: &[("comp_scene", is_scene), (CHANNEL, is_channel)],
+    max_len: MAX_LEN + "?=".len() + CHANNEL.len() + MAX_CHANNEL,
     ..ACQUISITION
 };
 
@@ -58,6 +61,7 @@ const KF: Form = Form {
         ("encScene", is_scene),
         ("scene_param", is_scene_param),
     ],
+    max_len: MAX_LEN,
     rule: "must be a customer service link, https://work.weixin.qq.com/kf/<id> or /kfid/<id>, \
            with no other query than enc_scene and scene_param",
 };
@@ -105,7 +109,7 @@ pub fn is_wecom_link(text: &str) -> bool {
 
 impl Form {
     fn parse(&self, text: &str) -> Result<Url, &'static str> {
-        if text.len() > MAX_LEN {
+        if text.len() > self.max_len {
             return Err("must be at most 512 bytes long");
         }
         // The parser repairs what it reads (case, tabs, backslashes, dots, default ports);

@@ -142,3 +142,42 @@ async fn advisory_lock(tx: &DatabaseTransaction, key: i64) -> Result<()> {
     tx.execute_raw(statement).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn pragma(db: &DatabaseConnection, name: &str) -> String {
+        let statement = Statement::from_string(DbBackend::Sqlite, format!("PRAGMA {name}"));
+        let row = db.query_one_raw(statement).await.unwrap().unwrap();
+        let number = row.try_get_by_index(0).map(|n: i64| n.to_string());
+        number.unwrap_or_else(|_| row.try_get_by_index(0).unwrap())
+    }
+
+    #[tokio::test]
+    async fn sqlites_settings_are_in_force_on_its_connections() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options {
+            url: format!("sqlite://{}/a.db", dir.path().display()).into(),
+            max_connections: 4,
+            acquire_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(5),
+        };
+        let (writer, reader) = connect(&options).await.unwrap();
+        for (db, name, value) in [
+            (&writer, "journal_mode", "wal"),
+            (&writer, "synchronous", "2"),
+            (&writer, "foreign_keys", "1"),
+            (&writer, "busy_timeout", "5000"),
+            (&writer, "query_only", "0"),
+            (&reader, "journal_mode", "wal"),
+            (&reader, "busy_timeout", "5000"),
+            (&reader, "query_only", "1"),
+        ] {
+            assert_eq!(pragma(db, name).await, value, "{name}");
+        }
+        let write = "CREATE TABLE t (a)";
+        reader.execute_unprepared(write).await.unwrap_err();
+        writer.execute_unprepared(write).await.unwrap();
+    }
+}

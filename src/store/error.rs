@@ -61,8 +61,12 @@ impl From<DbErr> for Error {
 /// Serialization failure, deadlock, lock not available; SQLite's busy and locked, plain and extended.
 const CONFLICTS: &[&str] = &["40001", "40P01", "55P03", "5", "6", "261", "262", "517"];
 
-/// PostgreSQL's classes 08 (connection), 53 (resources), 57 (operator intervention), 58 (system).
-const AWAY_CLASSES: &[&str] = &["08", "53", "57", "58"];
+/// PostgreSQL's classes 08 (connection), 28 (authorization), 3D (no such database),
+/// 53 (resources), 57 (operator intervention), 58 (system).
+const AWAY_CLASSES: &[&str] = &["08", "28", "3D", "53", "57", "58"];
+
+/// PostgreSQL's read-only transaction, as after a failover; idle in transaction for too long.
+const AWAY_POSTGRES: &[&str] = &["25006", "25P03"];
 
 /// SQLite's I/O error, full disk, cannot open, read-only, not a database.
 const AWAY_SQLITE: &[&str] = &["10", "13", "14", "8", "26"];
@@ -90,6 +94,7 @@ fn classify(e: &DbErr) -> Kind {
     if CONFLICTS.contains(&code) {
         Kind::Conflict
     } else if code.len() == 5 && AWAY_CLASSES.contains(&&code[..2])
+        || AWAY_POSTGRES.contains(&code)
         || code.len() <= 4 && AWAY_SQLITE.contains(&primary(code).as_str())
     {
         Kind::Unavailable

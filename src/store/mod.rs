@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, DatabaseConnection, DatabaseTransaction, EntityTrait,
-    IntoActiveModel, PrimaryKeyTrait, TryInsertResult,
+    IntoActiveModel, PrimaryKeyTrait, TryInsertResult, sea_query::OnConflict,
 };
 use secrecy::SecretString;
 
-use crate::domain::{Clearance, Door, Merchant};
+use crate::domain::{Clearance, Merchant};
 
 pub use audit::AuditEntry;
 pub use error::{Error, Result};
@@ -105,6 +105,7 @@ const SELF: &str = "mingpian";
 impl Tx {
     /// The number of the new row, or `None` when a unique name or slot is taken. Never
     /// "insert, catch the error, read": after an error PostgreSQL's transaction is dead.
+    /// Names no index: `on_conflict_do_nothing()` would name the primary key alone.
     async fn insert_unless_taken<A>(&self, row: A) -> Result<Option<i64>>
     where
         A: ActiveModelTrait + ActiveModelBehavior + Send,
@@ -112,7 +113,8 @@ impl Tx {
         <A::Entity as EntityTrait>::PrimaryKey: PrimaryKeyTrait<ValueType = i64>,
     {
         let outcome = A::Entity::insert(row)
-            .on_conflict_do_nothing()
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .try_insert()
             .exec(&self.0)
             .await?;
         Ok(match outcome {
@@ -123,8 +125,8 @@ impl Tx {
 }
 
 /// What may show more than before is written only with the gate's word for it.
-fn cleared(clearance: &Clearance, doors: &[Door], merchant: &Merchant) -> Result<()> {
-    if doors.iter().any(|door| clearance.covers(*door, merchant)) {
+fn cleared(clearance: &Clearance, merchant: &Merchant) -> Result<()> {
+    if clearance.configures(merchant) {
         Ok(())
     } else {
         Err(Error::corrupt("a write without its clearance"))

@@ -12,7 +12,7 @@ use super::{
         placement::{self, Column, Entity},
     },
 };
-use crate::domain::{Card, Clearance, Door, Merchant, Placement, PlacementName, PlacementState};
+use crate::domain::{Card, Clearance, Merchant, Placement, PlacementName, PlacementState};
 
 /// A menu has 3 positions; one row more says why, where none is live.
 const MENU_ROWS: u64 = 4;
@@ -69,16 +69,20 @@ impl<C: ConnectionTrait> Db<C> {
             .filter(Column::Surface.eq(placement::MENU))
             .filter(Column::State.ne(placement::DELETED))
             .order_by_asc(Column::State)
+            .order_by_asc(Column::Position)
+            .order_by_asc(Column::No)
             .limit(MENU_ROWS);
         self.with_cards(rows).await
     }
 
-    /// What may be on these notes, given by id.
+    /// What may be on these notes, given by id: live ones first.
     pub async fn capsules(&self, notes: &[&str]) -> Result<Vec<Shown>> {
         let rows = Entity::find()
             .filter(Column::Target.is_in(notes.iter().copied()))
             .filter(Column::Surface.eq(placement::CAPSULE))
-            .filter(Column::State.ne(placement::DELETED));
+            .filter(Column::State.ne(placement::DELETED))
+            .order_by_asc(Column::State)
+            .order_by_asc(Column::No);
         self.with_cards(rows).await
     }
 
@@ -135,7 +139,7 @@ impl Tx {
         mut placement: Placement,
         author: &str,
     ) -> Result<Option<Placement>> {
-        cleared(clearance, &[Door::Configure], placement.name.merchant())?;
+        cleared(clearance, placement.name.merchant())?;
         let mut row = placement::Model::from(&placement).into_active_model();
         row.no = NotSet;
         let Some(no) = self.insert_unless_taken(row).await? else {
@@ -153,7 +157,7 @@ impl Tx {
         placement: &Placement,
         author: &str,
     ) -> Result<()> {
-        cleared(clearance, &[Door::Configure], placement.name.merchant())?;
+        cleared(clearance, placement.name.merchant())?;
         self.save_placement(placement, author).await
     }
 

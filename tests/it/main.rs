@@ -9,6 +9,7 @@
 mod api;
 mod architecture;
 mod clients;
+mod conformance;
 mod layers;
 mod lifecycle;
 mod readme;

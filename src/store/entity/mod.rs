@@ -7,3 +7,43 @@ pub mod link;
 pub mod placement;
 pub mod placement_version;
 pub mod request;
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fmt::Debug};
+
+    use sea_orm::{
+        ConnectionTrait, Database, DatabaseConnection, EntityName, EntityTrait, IdenStatic,
+        Iterable, Statement,
+    };
+    use sea_orm_migration::MigratorTrait;
+
+    use crate::store::migration::Migrator;
+
+    async fn same_columns<E: EntityTrait + EntityName + Debug>(db: &DatabaseConnection, _: E) {
+        let table = E::default().table_name().to_owned();
+        let sql = format!("SELECT name FROM pragma_table_info('{table}')");
+        let statement = Statement::from_string(db.get_database_backend(), sql);
+        let rows = db.query_all_raw(statement).await.unwrap();
+        let migrated: BTreeSet<String> = rows
+            .iter()
+            .map(|r| r.try_get_by_index(0).unwrap())
+            .collect();
+        let known: BTreeSet<_> = E::Column::iter().map(|c| c.as_str().to_owned()).collect();
+        assert_eq!(migrated, known, "{table}");
+    }
+
+    /// On SQLite; that PostgreSQL's schema is the same is tested in `tests/it/conformance`.
+    #[tokio::test]
+    async fn entities_have_the_columns_of_their_tables() {
+        let db = Database::connect("sqlite::memory:").await.unwrap();
+        Migrator::up(&db, None).await.unwrap();
+        same_columns(&db, super::audit::Entity).await;
+        same_columns(&db, super::card::Entity).await;
+        same_columns(&db, super::card_version::Entity).await;
+        same_columns(&db, super::link::Entity).await;
+        same_columns(&db, super::placement::Entity).await;
+        same_columns(&db, super::placement_version::Entity).await;
+        same_columns(&db, super::request::Entity).await;
+    }
+}

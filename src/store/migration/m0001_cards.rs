@@ -2,7 +2,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use super::id_column;
+use super::{id_column, text_column};
 
 pub struct Migration;
 
@@ -79,8 +79,8 @@ fn maybe_time(name: &'static str) -> ColumnDef {
     column(name).big_integer().take()
 }
 
-fn text(name: &'static str) -> ColumnDef {
-    column(name).text().not_null().take()
+fn text(m: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
+    text_column(m, name).not_null().take()
 }
 
 fn cards(m: &SchemaManager<'_>) -> TableCreateStatement {
@@ -88,10 +88,10 @@ fn cards(m: &SchemaManager<'_>) -> TableCreateStatement {
         .col(number())
         .col(id_column(m, "merchant").not_null())
         .col(id_column(m, "id").not_null())
-        .col(text("display_name"))
-        .col(text("headline"))
-        .col(text("avatar_uri"))
-        .col(text("contacts"))
+        .col(text(m, "display_name"))
+        .col(text(m, "headline"))
+        .col(text(m, "avatar_uri"))
+        .col(text(m, "contacts"))
         .col(column("deleted").boolean().not_null())
         .col(time("version"))
         .col(time("create_time"))
@@ -130,8 +130,8 @@ fn links(m: &SchemaManager<'_>) -> TableCreateStatement {
         .col(id_column(m, "id").not_null())
         .col(id_column(m, "placement_id").not_null())
         .col(column("kind").small_integer().not_null())
-        .col(text("channel"))
-        .col(text("token"))
+        .col(text(m, "channel"))
+        .col(text(m, "token"))
         .col(time("version"))
         .col(time("create_time"))
         .col(time("expire_time"))
@@ -145,7 +145,7 @@ fn versions(m: &SchemaManager<'_>, name: &'static str) -> TableCreateStatement {
         .col(time("version"))
         .col(time("time"))
         .col(id_column(m, "author").not_null())
-        .col(text("body"))
+        .col(text(m, "body"))
         .primary_key(
             Index::create()
                 .col(Alias::new("no"))
@@ -174,9 +174,9 @@ fn audit(m: &SchemaManager<'_>) -> TableCreateStatement {
         .col(number())
         .col(time("time"))
         .col(id_column(m, "actor").not_null())
-        .col(text("action"))
+        .col(text(m, "action"))
         .col(id_column(m, "resource").not_null())
-        .col(text("detail"))
+        .col(text(m, "detail"))
         .take()
 }
 

@@ -13,12 +13,25 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// A required id or other text that is compared and sorted by bytes on both engines.
-fn id_column(manager: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
+/// Text. PostgreSQL cannot keep a NUL in one; SQLite could, and is told not to.
+fn text_column(manager: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(Alias::new(name));
     column.text();
-    if manager.get_connection().get_database_backend() == DbBackend::Postgres {
+    if engine(manager) == DbBackend::Sqlite {
+        column.check(Expr::cust(format!("instr(\"{name}\", char(0)) = 0")));
+    }
+    column
+}
+
+/// An id or other text that is compared and sorted by bytes on both engines.
+fn id_column(manager: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
+    let mut column = text_column(manager, name);
+    if engine(manager) == DbBackend::Postgres {
         column.extra("COLLATE \"C\"");
     }
     column
+}
+
+fn engine(manager: &SchemaManager<'_>) -> DbBackend {
+    manager.get_connection().get_database_backend()
 }

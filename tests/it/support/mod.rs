@@ -135,19 +135,38 @@ async fn on_server(url: &str, sql: &str) {
     db.close().await.unwrap();
 }
 
-/// The real time, moved by hand.
+/// The real time, moved by hand, or stopped.
 #[derive(Clone, Default)]
-pub struct Clock(Arc<AtomicI64>);
+pub struct Clock(Arc<ClockState>);
+
+#[derive(Default)]
+struct ClockState {
+    ahead: AtomicI64,
+    /// Where it was stopped; 0 while it runs.
+    stopped: AtomicI64,
+}
 
 impl Clock {
     pub fn now(&self) -> Micros {
+        let stopped = self.0.stopped.load(Ordering::SeqCst);
+        if stopped != 0 {
+            return Micros(stopped);
+        }
         let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Micros(i64::try_from(real.as_micros()).unwrap() + self.0.load(Ordering::SeqCst))
+        Micros(i64::try_from(real.as_micros()).unwrap() + self.0.ahead.load(Ordering::SeqCst))
     }
 
     pub fn advance(&self, by: Duration) {
         let micros = i64::try_from(by.as_micros()).unwrap();
-        self.0.fetch_add(micros, Ordering::SeqCst);
+        self.0.ahead.fetch_add(micros, Ordering::SeqCst);
+        if self.0.stopped.load(Ordering::SeqCst) != 0 {
+            self.0.stopped.fetch_add(micros, Ordering::SeqCst);
+        }
+    }
+
+    /// Stops it at this microsecond.
+    pub fn stop_at(&self, at: Micros) {
+        self.0.stopped.store(at.0, Ordering::SeqCst);
     }
 
     pub fn ambient(&self) -> Ambient {

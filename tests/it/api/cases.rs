@@ -1,0 +1,189 @@
+//! One of each thing of a merchant's, and a good request of each RPC that names them.
+
+use mingpian::api::pb::{self, placement::Surface, verify_provenance_request::Evidence};
+use prost::Message;
+
+use super::Api;
+use crate::support::{card, create_card, get_menu, in_menu, on_note, place, tap, viewer};
+
+/// What a request may name of a merchant.
+#[derive(Clone, Debug)]
+pub struct Names {
+    pub merchant: String,
+    pub card: String,
+    /// A deleted card.
+    pub gone: String,
+    /// In the menu.
+    pub live: String,
+    pub paused: String,
+    pub message: String,
+    pub link: String,
+    /// A placement of it is on this note.
+    pub note: String,
+    /// Of `live`.
+    pub token: String,
+}
+
+impl Names {
+    /// Of the same merchant, and nothing of it is there.
+    pub fn absent(&self) -> Self {
+        Self {
+            card: self.card.clone() + "-not",
+            gone: self.gone.clone() + "-not",
+            live: self.live.clone() + "-not",
+            paused: self.paused.clone() + "-not",
+            message: self.message.clone() + "-not",
+            link: self.link.clone() + "-not",
+            note: self.note.clone() + "-not",
+            ..self.clone()
+        }
+    }
+}
+
+/// Makes one of each for a merchant.
+pub async fn stage(api: &mut Api, merchant: &str) -> Names {
+    let of = |collection, id| format!("merchants/{merchant}/{collection}/{id}");
+    let names = Names {
+        merchant: merchant.to_owned(),
+        card: of("cards", "main"),
+        gone: of("cards", "gone"),
+        live: of("placements", "live"),
+        paused: of("placements", "paused"),
+        message: of("placements", "message"),
+        link: of("links", "link"),
+        note: format!("notes/of-{merchant}"),
+        token: String::new(),
+    };
+    for id in ["main", "gone"] {
+        api.cards
+            .create_card(create_card(merchant, id))
+            .await
+            .unwrap();
+    }
+    let delete = pb::DeleteCardRequest {
+        name: names.gone.clone(),
+        ..Default::default()
+    };
+    api.cards.delete_card(delete).await.unwrap();
+    let note = on_note(&format!("of-{merchant}"));
+    for (id, surface) in [("live", in_menu(1)), ("paused", in_menu(2)), ("note", note)] {
+        let request = place(merchant, "main", id, surface);
+        api.placements.create_placement(request).await.unwrap();
+    }
+    let pause = pb::PausePlacementRequest {
+        name: names.paused.clone(),
+        ..Default::default()
+    };
+    api.placements.pause_placement(pause).await.unwrap();
+    let send = pb::SendCardRequest {
+        card: names.card.clone(),
+        conversation: "conversations/c".into(),
+        placement_id: "message".into(),
+        ..Default::default()
+    };
+    api.placements.send_card(send).await.unwrap();
+    let link = pb::CreateLinkRequest {
+        parent: format!("merchants/{merchant}"),
+        link: Some(pb::Link {
+            placement: names.live.clone(),
+            ..Default::default()
+        }),
+        link_id: "link".into(),
+        ..Default::default()
+    };
+    api.links.create_link(link).await.unwrap();
+    let menu = api.serving.get_chat_menu(get_menu(merchant)).await.unwrap();
+    let token = menu.into_inner().items.remove(0).tap_token;
+    Names { token, ..names }
+}
+
+/// A good request of each RPC. One without a line here fails every test that walks over them.
+pub fn request(method: &str, of: &Names) -> Vec<u8> {
+    let parent = format!("merchants/{}", of.merchant);
+    let placement = |surface: Surface| pb::Placement {
+        card: of.card.clone(),
+        surface: Some(surface),
+        ..Default::default()
+    };
+    macro_rules! bytes {
+        ($message:ident { $($field:ident: $value:expr),* $(,)? }) => {
+            {
+                #[allow(clippy::needless_update, reason = "some have more fields")]
+                let message = pb::$message { $($field: $value.into(),)* ..Default::default() };
+                message.encode_to_vec()
+            }
+        };
+    }
+    match method {
+        "CardService.CreateCard" => bytes!(CreateCardRequest {
+            parent: parent,
+            card: pb::Card {
+                headline: of.card.rsplit('/').next().unwrap().into(),
+                ..card()
+            },
+        }),
+        "CardService.GetCard" => bytes!(GetCardRequest { name: &of.card }),
+        "CardService.ListCards" => bytes!(ListCardsRequest { parent: parent }),
+        "CardService.UpdateCard" => bytes!(UpdateCardRequest {
+            card: pb::Card {
+                name: of.card.clone(),
+                ..card()
+            },
+        }),
+        "CardService.DeleteCard" => bytes!(DeleteCardRequest { name: &of.card }),
+        "CardService.UndeleteCard" => bytes!(UndeleteCardRequest { name: &of.gone }),
+        "CardService.RevealContact" => bytes!(RevealContactRequest {
+            name: &of.card,
+            kind: pb::contact::Kind::Phone,
+        }),
+        "PlacementService.CreatePlacement" => bytes!(CreatePlacementRequest {
+            parent: parent,
+            placement: placement(in_menu(3)),
+        }),
+        "PlacementService.GetPlacement" => bytes!(GetPlacementRequest { name: &of.live }),
+        "PlacementService.ListPlacements" => bytes!(ListPlacementsRequest { parent: parent }),
+        "PlacementService.UpdatePlacement" => bytes!(UpdatePlacementRequest {
+            placement: pb::Placement {
+                name: of.live.clone(),
+                end_time: Some(prost_types::Timestamp {
+                    seconds: 4_102_444_800,
+                    nanos: 0,
+                }),
+                ..Default::default()
+            },
+        }),
+        "PlacementService.PausePlacement" => bytes!(PausePlacementRequest { name: &of.live }),
+        "PlacementService.ResumePlacement" => bytes!(ResumePlacementRequest { name: &of.paused }),
+        "PlacementService.DeletePlacement" => bytes!(DeletePlacementRequest { name: &of.live }),
+        "PlacementService.SendCard" => bytes!(SendCardRequest {
+            card: &of.card,
+            conversation: "conversations/c",
+        }),
+        "ServingService.GetChatMenu" => get_menu(&of.merchant).encode_to_vec(),
+        "ServingService.BatchGetNoteCapsules" => bytes!(BatchGetNoteCapsulesRequest {
+            notes: [of.note.clone()],
+            viewer: viewer(),
+        }),
+        "ServingService.GetCardMessage" => bytes!(GetCardMessageRequest {
+            placement: &of.message,
+            viewer: viewer(),
+        }),
+        "ServingService.OpenCard" => {
+            tap(&of.token, pb::environment::Container::NativeApp).encode_to_vec()
+        }
+        "LinkService.CreateLink" => bytes!(CreateLinkRequest {
+            parent: parent,
+            link: pb::Link {
+                placement: of.live.clone(),
+                ..Default::default()
+            },
+        }),
+        "LinkService.GetLink" => bytes!(GetLinkRequest { name: &of.link }),
+        "LinkService.ListLinks" => bytes!(ListLinksRequest { parent: parent }),
+        "LinkService.RevokeLink" => bytes!(RevokeLinkRequest { name: &of.link }),
+        "LinkService.VerifyProvenance" => bytes!(VerifyProvenanceRequest {
+            evidence: Evidence::Token(of.token.clone()),
+        }),
+        other => panic!("{other} has no case"),
+    }
+}

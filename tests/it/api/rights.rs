@@ -1,0 +1,349 @@
+//! Who may call what: every RPC of the contract, with every kind of caller.
+
+use std::fs;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as B64};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use mingpian::{api::pb, app::Scope};
+use prost::Message;
+use serde_json::json;
+use tonic::{Code, Status, transport::Channel};
+use tonic_types::StatusExt;
+
+use super::{
+    Api,
+    cases::{Names, request, stage},
+    rpc::{Method, methods},
+};
+use crate::support::{Engine, Scratch, TestServer, create_card, on_note, place, reason, refused};
+
+/// A server that asks for tokens, and whoever makes them.
+struct Guarded {
+    /// Calls with every right.
+    api: Api,
+    channel: Channel,
+    issuer: EncodingKey,
+}
+
+const EVERY: &str = "cards.read cards.write contacts.reveal serving.read links.write \
+                     compliance.read";
+
+impl Guarded {
+    async fn start() -> (Self, Names) {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&aws_lc_rs::rand::SystemRandom::new());
+        let pkcs8 = pkcs8.unwrap();
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8.as_ref()).unwrap();
+        let public = B64.encode(pair.public_key().as_ref());
+        let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": public});
+
+        let scratch = Scratch::new(Engine::Sqlite).await;
+        // The fixtures are made before anybody has to show a token.
+        let open = scratch.settings("");
+        let mut api = Api::on(TestServer::on(scratch, &open).await).await;
+        let names = stage(&mut api, "klook").await;
+        let scratch = api.server.end().await;
+
+        let keys = scratch.file("jwks.json");
+        fs::write(&keys, json!({ "keys": [jwk] }).to_string()).unwrap();
+        let settings = scratch.settings(&format!(
+            "[auth]\nmode = \"jwt\"\nissuer = \"https://id.example.com\"\n\
+             audience = \"mingpian\"\njwks_file = \"{}\"\n",
+            keys.display()
+        ));
+        let api = Api::on(TestServer::on(scratch, &settings).await).await;
+        let guarded = Self {
+            channel: api.server.channel().await,
+            api,
+            issuer: EncodingKey::from_ed_der(pkcs8.as_ref()),
+        };
+        (guarded, names)
+    }
+
+    /// A token with these claims on top; it lives for 10 minutes.
+    fn token(&self, changes: serde_json::Value) -> String {
+        let mut claims = json!({
+            "iss": "https://id.example.com", "aud": "mingpian", "sub": "test",
+            "exp": self.api.server.clock.now().seconds() + 600, "scope": EVERY,
+        });
+        for (key, value) in changes.as_object().unwrap() {
+            claims[key] = value.clone();
+        }
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some("k1".into());
+        encode(&header, &claims, &self.issuer).unwrap()
+    }
+
+    async fn call(
+        &self,
+        method: &Method,
+        names: &Names,
+        token: Option<&str>,
+    ) -> Result<Vec<u8>, Status> {
+        let request = request(&method.name, names);
+        method.call(&self.channel, &request, token).await
+    }
+}
+
+/// Everything that a caller can see of a refusal.
+fn seen(status: &Status) -> (Code, String, Vec<u8>) {
+    let details = status.details().to_vec();
+    (status.code(), status.message().to_owned(), details)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_rpc_answers_without_a_token() {
+    let (guarded, names) = Guarded::start().await;
+    let expired = guarded.token(json!({"exp": guarded.api.server.clock.now().seconds() - 120}));
+    let stranger = guarded.token(json!({"iss": "https://evil.example.com"}));
+    let forged = format!("{}A", guarded.token(json!({})));
+    for method in methods() {
+        let answer = guarded.call(&method, &names, None).await;
+        refused(answer, Code::Unauthenticated, "CREDENTIALS_MISSING");
+        for bad in [&expired, &stranger, &forged, "x"] {
+            let answer = guarded.call(&method, &names, Some(bad)).await;
+            refused(answer, Code::Unauthenticated, "CREDENTIALS_INVALID");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_passes_until_it_expires() {
+    let (guarded, names) = Guarded::start().await;
+    let method = methods().into_iter().find(|m| m.name.ends_with("GetCard"));
+    let method = method.unwrap();
+    let token = guarded.token(json!({}));
+    guarded.call(&method, &names, Some(&token)).await.unwrap();
+    // 10 minutes, and one for clocks that differ.
+    guarded.api.advance(std::time::Duration::from_secs(661));
+    let late = guarded.call(&method, &names, Some(&token)).await;
+    refused(late, Code::Unauthenticated, "CREDENTIALS_INVALID");
+}
+
+/// The scope that the contract's comment names is the one that is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rpc_asks_for_its_scope() {
+    let (guarded, names) = Guarded::start().await;
+    let words = Scope::ALL.iter().map(|s| s.as_str());
+    let words: Vec<_> = words.collect();
+    for method in methods() {
+        assert!(words.contains(&&*method.scope), "{}", method.name);
+        let others = words.iter().filter(|w| **w != method.scope);
+        let others: Vec<_> = others.collect();
+        let token = guarded.token(json!({ "scope": others }));
+        for names in [&names, &names.absent()] {
+            let answer = guarded.call(&method, names, Some(&token)).await;
+            let status = refused(answer, Code::PermissionDenied, "PERMISSION_DENIED");
+            let metadata = status.get_details_error_info().unwrap().metadata;
+            assert_eq!(metadata["scope"], method.scope, "{}", method.name);
+        }
+    }
+}
+
+/// Reads first, and what ends a thing last, so that each finds it there.
+fn gently() -> Vec<Method> {
+    let mut methods = methods();
+    let ends = ["Delete", "Revoke", "Pause"];
+    methods.sort_by_key(|m| ends.iter().any(|end| m.name.contains(end)));
+    methods
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_right_scope_and_merchant_pass() {
+    let (guarded, names) = Guarded::start().await;
+    for method in gently() {
+        let claims = json!({"scope": method.scope, "merchants": ["else", "klook"]});
+        let token = guarded.token(claims);
+        let answer = guarded.call(&method, &names, Some(&token)).await;
+        assert!(answer.is_ok(), "{}: {answer:?}", method.name);
+    }
+}
+
+/// These name no merchant: what is another's is like what is not there.
+const SILENT: &[&str] = &[
+    "ServingService.BatchGetNoteCapsules",
+    "LinkService.VerifyProvenance",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_another_merchants_answers_the_same_whether_it_exists() {
+    let (guarded, names) = Guarded::start().await;
+    // An empty list is no merchant, not every merchant.
+    for merchants in [json!(["other"]), json!([])] {
+        let token = guarded.token(json!({ "merchants": merchants }));
+        let mut denied = 0;
+        for method in methods() {
+            if SILENT.contains(&&*method.name) {
+                continue;
+            }
+            let existing = guarded.call(&method, &names, Some(&token)).await;
+            let existing = refused(existing, Code::PermissionDenied, "PERMISSION_DENIED");
+            let absent = guarded.call(&method, &names.absent(), Some(&token)).await;
+            let absent = absent.unwrap_err();
+            assert_eq!(seen(&existing), seen(&absent), "{}", method.name);
+            denied += 1;
+        }
+        assert!(denied >= 22);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_names_no_merchant_shows_nothing_of_others() {
+    let (guarded, names) = Guarded::start().await;
+    let every = guarded.token(json!({}));
+    for merchants in [json!(["other"]), json!([])] {
+        let limited = guarded.token(json!({ "merchants": merchants }));
+        for method in methods() {
+            if !SILENT.contains(&&*method.name) {
+                continue;
+            }
+            let all = guarded.call(&method, &names, Some(&every)).await.unwrap();
+            let others = guarded.call(&method, &names, Some(&limited)).await.unwrap();
+            if method.name.ends_with("Provenance") {
+                let all = pb::VerifyProvenanceResponse::decode(&*all).unwrap();
+                assert_eq!(all.placement, names.live);
+                let others = pb::VerifyProvenanceResponse::decode(&*others).unwrap();
+                let none = pb::VerifyProvenanceResponse {
+                    verdict: pb::verify_provenance_response::Verdict::None.into(),
+                    ..Default::default()
+                };
+                assert_eq!(others, none);
+                continue;
+            }
+            use pb::note_capsule_result::Outcome;
+            let outcome = |bytes: &[u8]| {
+                let answer = pb::BatchGetNoteCapsulesResponse::decode(bytes).unwrap();
+                answer.results.into_iter().next().unwrap().outcome.unwrap()
+            };
+            assert!(matches!(outcome(&all), Outcome::Item(_)));
+            let absent = guarded.call(&method, &names.absent(), Some(&limited)).await;
+            assert!(matches!(outcome(&others), Outcome::Absence(_)));
+            assert_eq!(outcome(&others), outcome(&absent.unwrap()));
+        }
+    }
+}
+
+/// A call of `CreatePlacement` or `ResumePlacement` as the merchant itself.
+async fn as_merchant(guarded: &Guarded, rpc: &str, request: &[u8]) -> Result<Vec<u8>, Status> {
+    let token = guarded.token(json!({"merchants": ["klook"]}));
+    let method = methods().into_iter().find(|m| m.name.ends_with(rpc));
+    let method = method.unwrap();
+    method.call(&guarded.channel, request, Some(&token)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchant_does_not_vouch_for_its_own_notes() {
+    let (guarded, names) = Guarded::start().await;
+    for note in ["free", "of-klook", "not a note"] {
+        let request = place("klook", "main", "new", on_note(note)).encode_to_vec();
+        let answer = as_merchant(&guarded, "CreatePlacement", &request).await;
+        refused(answer, Code::PermissionDenied, "PERMISSION_DENIED");
+    }
+    let menu = request("PlacementService.CreatePlacement", &names);
+    as_merchant(&guarded, "CreatePlacement", &menu)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_merchants_placement_is_not_named_to_who_wants_its_slot() {
+    let (guarded, _) = Guarded::start().await;
+    let every = guarded.token(json!({}));
+    let by_platform = async |rpc: &str, request: Vec<u8>| {
+        let method = methods().into_iter().find(|m| m.name.ends_with(rpc));
+        let method = method.unwrap();
+        method.call(&guarded.channel, &request, Some(&every)).await
+    };
+    let name = "merchants/klook/placements/note".to_owned();
+    let pause = pb::PausePlacementRequest {
+        name: name.clone(),
+        ..Default::default()
+    };
+    by_platform("PausePlacement", pause.encode_to_vec())
+        .await
+        .unwrap();
+    let card = create_card("other", "main").encode_to_vec();
+    by_platform("CreateCard", card).await.unwrap();
+    let theirs = place("other", "main", "secret", on_note("of-klook")).encode_to_vec();
+    by_platform("CreatePlacement", theirs).await.unwrap();
+
+    let resume = pb::ResumePlacementRequest {
+        name,
+        ..Default::default()
+    };
+    let resume = resume.encode_to_vec();
+    let told =
+        |status: Status| status.get_details_error_info().unwrap().metadata["placement"].clone();
+    let platform = by_platform("ResumePlacement", resume.clone()).await;
+    let platform = refused(platform, Code::AlreadyExists, "SLOT_TAKEN");
+    assert_eq!(told(platform), "merchants/other/placements/secret");
+    let merchant = as_merchant(&guarded, "ResumePlacement", &resume).await;
+    let merchant = refused(merchant, Code::AlreadyExists, "SLOT_TAKEN");
+    assert!(!format!("{merchant:?}").contains("secret"));
+    assert_eq!(told(merchant), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_the_callers_own() {
+    let (guarded, names) = Guarded::start().await;
+    let method = methods().into_iter().find(|m| m.name.ends_with("SendCard"));
+    let method = method.unwrap();
+    let id = "00000000-0000-4000-8000-000000000001";
+    let first = method.with_request_id(&request(&method.name, &names), id);
+    let call = async |subject: &str, scope: &str| {
+        let token = guarded.token(json!({"sub": subject, "scope": scope}));
+        method.call(&guarded.channel, &first, Some(&token)).await
+    };
+    let mine = call("one", EVERY).await.unwrap();
+    assert_eq!(call("one", EVERY).await.unwrap(), mine);
+    assert_ne!(call("two", EVERY).await.unwrap(), mine);
+    // Who lost the right has lost the answers too.
+    let answer = call("one", "cards.read").await.unwrap_err();
+    assert_eq!(reason(&answer), "PERMISSION_DENIED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reveal_leaves_one_audit_row_and_a_refused_one_none() {
+    let (guarded, names) = Guarded::start().await;
+    let method = methods()
+        .into_iter()
+        .find(|m| m.name.ends_with("RevealContact"));
+    let method = method.unwrap();
+    let store = &guarded.api.server.app.store;
+    let rows = async || store.reads().audit_of(&names.card).await.unwrap();
+    let reveal = async |kind: pb::contact::Kind, claims| {
+        let request = pb::RevealContactRequest {
+            name: names.card.clone(),
+            kind: kind.into(),
+            purpose: "complaint 7".into(),
+        };
+        let token = guarded.token(claims);
+        method
+            .call(&guarded.channel, &request.encode_to_vec(), Some(&token))
+            .await
+    };
+    use pb::contact::Kind::{Phone, Unspecified};
+    reveal(Phone, json!({"scope": "cards.write"}))
+        .await
+        .unwrap_err();
+    reveal(Phone, json!({"merchants": ["other"]}))
+        .await
+        .unwrap_err();
+    reveal(Unspecified, json!({})).await.unwrap_err();
+    assert_eq!(rows().await, []);
+
+    let claims = json!({"sub": "clerk", "scope": "contacts.reveal"});
+    let revealed = reveal(Phone, claims).await.unwrap();
+    let revealed = pb::RevealContactResponse::decode(&*revealed).unwrap();
+    assert_eq!(revealed.value, "+8613800138000");
+    let rows = rows().await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(
+        (rows[0].actor.as_str(), &*rows[0].action),
+        ("clerk", "RevealContact")
+    );
+    assert_eq!(rows[0].resource, names.card);
+    assert!(rows[0].detail.contains("PHONE") && rows[0].detail.contains("complaint 7"));
+    assert!(!format!("{rows:?}").contains("13800138000"));
+    assert_eq!(store.reads().audit_of(&names.gone).await.unwrap(), []);
+}
