@@ -1,5 +1,8 @@
 //! buf, through reflection alone.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
+use serde_json::Value;
+
 use super::{run, tool};
 use crate::support::{Engine, TestServer};
 
@@ -36,5 +39,9 @@ async fn buf_curl_finds_and_calls_methods_through_reflection() {
     let refused = curl(&["-d", r#"{"parent":"klook"}"#, &list]).await;
     assert_ne!(refused.code, 0);
     assert!(refused.err.contains("invalid_argument"), "{}", refused.err);
-    assert!(refused.err.contains("FIELD_INVALID"), "{}", refused.err);
+    let said: Value = serde_json::from_str(&refused.err).unwrap();
+    assert_eq!(said["details"][0]["type"], "google.rpc.ErrorInfo");
+    let info = said["details"][0]["value"].as_str().unwrap();
+    let info = BASE64_STANDARD_NO_PAD.decode(info).unwrap();
+    assert!(String::from_utf8_lossy(&info).contains("FIELD_INVALID"));
 }

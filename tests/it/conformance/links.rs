@@ -89,7 +89,7 @@ async fn a_revocation_reads_back(engine: Engine) {
         .await;
     let read = s.store.reads().link(&made.name).await.unwrap().unwrap();
     assert_eq!(read, revoked);
-    assert!(read.revoked(at) && !read.revoked(Micros(at.0 - 1)));
+    assert!(read.revoked_by(at) && !read.revoked_by(Micros(at.0 - 1)));
 }
 
 async fn pages_are_sorted_by_the_bytes_of_the_id(engine: Engine) {
