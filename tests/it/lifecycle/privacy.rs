@@ -3,19 +3,18 @@
 
 use std::{fs, path::Path};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use mingpian::api::pb::{self, contact::Kind, environment::Container};
 use prost::Message;
 use sea_orm::{ConnectionTrait, DbBackend};
 use tonic::{Request, Status, transport::Channel};
 use uuid::Uuid;
 
-use super::{channel, column, database, serve_on};
+use super::{canary::Canaries, channel, column, database, serve_on};
 use crate::{
     on_both_engines,
     support::{
         CardClient, Engine, PlacementClient, Scratch, ServingClient, create_card, get_menu,
-        in_menu, phone, place, process::Process, tap, viewer, wechat, wecom,
+        in_menu, phone, place, process::Process, tap, viewer, wechat,
     },
 };
 
@@ -25,109 +24,6 @@ on_both_engines!(
 );
 
 const LOUD: &str = "[log]\nfilter = \"trace\"";
-
-/// What must not be seen, in the forms it could take.
-struct Canary {
-    value: String,
-    forms: Vec<String>,
-}
-
-impl Canary {
-    fn new(value: String) -> Self {
-        let (head, rest) = value.split_at(3);
-        let (middle, tail) = rest.split_at(rest.len() - 4);
-        let wide = |bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
-            value.encode_utf16().flat_map(bytes).collect()
-        };
-        let mut forms = vec![
-            searchable(value.as_bytes()),
-            format!("{head} {middle} {tail}"),
-            format!("{head}-{middle}-{tail}"),
-            value.bytes().map(|b| format!("{b:02x}")).collect(),
-            value.bytes().map(|b| format!("%{b:02x}")).collect(),
-            searchable(&wide(u16::to_le_bytes)),
-            searchable(&wide(u16::to_be_bytes)),
-        ];
-        // Base64 reads differently after each number of bytes before it.
-        for before in ["", "_", "__"] {
-            let coded = BASE64_STANDARD.encode(format!("{before}{value}"));
-            forms.push(coded[4..coded.len() - 4].to_ascii_lowercase());
-        }
-        Self { value, forms }
-    }
-
-    fn is_in(&self, bytes: &[u8]) -> bool {
-        let text = searchable(bytes);
-        self.forms.iter().any(|form| text.contains(form))
-    }
-}
-
-/// Any bytes as text, a character each, in lower case.
-fn searchable(bytes: &[u8]) -> String {
-    let bytes = bytes.iter();
-    bytes.map(|b| char::from(b.to_ascii_lowercase())).collect()
-}
-
-struct Canaries {
-    mobile: Canary,
-    /// After the update.
-    next_mobile: Canary,
-    service_number: Canary,
-    wechat_id: Canary,
-    /// No secret, but of no business in a log.
-    display_name: Canary,
-}
-
-impl Canaries {
-    fn new() -> Self {
-        let digits = |n: usize| -> String {
-            let random = getrandom::u64().unwrap();
-            format!("{random:020}")[20 - n..].to_owned()
-        };
-        Self {
-            mobile: Canary::new(format!("139{}", digits(8))),
-            next_mobile: Canary::new(format!("136{}", digits(8))),
-            service_number: Canary::new(format!("400{}", digits(7))),
-            wechat_id: Canary::new(format!("canary_{}", digits(9))),
-            display_name: Canary::new(format!("Kanarie {}", digits(9))),
-        }
-    }
-
-    fn secrets(&self) -> [&Canary; 4] {
-        [
-            &self.mobile,
-            &self.next_mobile,
-            &self.service_number,
-            &self.wechat_id,
-        ]
-    }
-
-    #[track_caller]
-    fn no_secret_in(&self, place: &str, bytes: &[u8]) {
-        for secret in self.secrets() {
-            assert!(!secret.is_in(bytes), "{} is in {place}", secret.value);
-        }
-    }
-
-    #[track_caller]
-    fn nothing_in(&self, place: &str, bytes: &[u8]) {
-        self.no_secret_in(place, bytes);
-        let name = &self.display_name;
-        if name.is_in(bytes) {
-            let text = String::from_utf8_lossy(bytes);
-            let line = text.lines().find(|l| l.contains(&name.value));
-            panic!("{} is in {place}: {line:?}", name.value);
-        }
-    }
-
-    fn card(&self, number: &Canary) -> pb::Card {
-        pb::Card {
-            display_name: self.display_name.value.clone(),
-            contacts: vec![wecom(), phone(&number.value), wechat(&self.wechat_id.value)],
-            ..Default::default()
-        }
-    }
-}
 
 /// Calls, and looks at each answer.
 struct Visitor<'a> {
