@@ -91,9 +91,11 @@ fn classify(e: &DbErr) -> Kind {
         return Kind::Bug;
     };
     let code = code.as_ref();
+    // A store that turns a connection away, for whatever reason, is away.
     if CONFLICTS.contains(&code) {
         Kind::Conflict
-    } else if code.len() == 5 && AWAY_CLASSES.contains(&&code[..2])
+    } else if matches!(e, DbErr::Conn(_))
+        || code.len() == 5 && AWAY_CLASSES.contains(&&code[..2])
         || AWAY_POSTGRES.contains(&code)
         || code.len() <= 4 && AWAY_SQLITE.contains(&primary(code).as_str())
     {

@@ -1,5 +1,10 @@
 //! One test binary for all that is tested from the outside.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, dead_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    dead_code
+)]
 
 mod api;
 mod architecture;

@@ -1,6 +1,7 @@
 //! The real program, from start to end: what it survives, and what it leaves behind.
 
 mod away;
+mod canary;
 mod http;
 mod kill;
 mod privacy;
