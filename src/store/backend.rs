@@ -9,11 +9,13 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait;
 use secrecy::ExposeSecret;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use tokio::time::{Instant, sleep};
 
 use super::{Db, Error, Options, Result, migration::Migrator};
 
 /// How long SQLite's one writer waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_RETRY: Duration = Duration::from_millis(20);
 /// A connection is pinged again only after it lay idle for so long.
 const IDLE_BEFORE_PING: Duration = Duration::from_secs(30);
 /// Names the lock under which PostgreSQL's schema changes: "mingpian" in ASCII.
@@ -51,13 +53,25 @@ async fn sqlite(url: &str, options: &Options) -> Result<(DatabaseConnection, Dat
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
     });
-    let writer = Database::connect(writer).await?;
+    let writer = connect_alone(writer).await?;
 
     let mut reader = pool(url, options);
     reader
         .max_connections(options.max_connections)
         .map_sqlx_sqlite_opts(|o| o.busy_timeout(BUSY_TIMEOUT).pragma("query_only", "on"));
     Ok((writer, Database::connect(reader).await?))
+}
+
+/// A new file turns to WAL only while nobody else has it, for which SQLite does not wait:
+/// of many processes that start together, each has its turn.
+async fn connect_alone(pool: ConnectOptions) -> Result<DatabaseConnection> {
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match Database::connect(pool.clone()).await.map_err(Error::from) {
+            Err(e) if e.is_conflict() && Instant::now() < deadline => sleep(BUSY_RETRY).await,
+            outcome => return outcome,
+        }
+    }
 }
 
 fn pool(url: &str, options: &Options) -> ConnectOptions {
