@@ -31,6 +31,14 @@ impl Error {
         self.kind == Kind::Unavailable
     }
 
+    /// Another transaction came first, in a way that the driver does not know.
+    pub fn conflict(what: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Conflict,
+            what: what.into(),
+        }
+    }
+
     /// A row that cannot be read.
     pub fn corrupt(what: impl Into<String>) -> Self {
         Self {

@@ -54,7 +54,7 @@ impl Tx {
         let earlier = Entity::find_by_id((caller.to_owned(), id))
             .one(&self.0)
             .await?
-            .ok_or_else(|| Error::corrupt("a claimed request_id is not there"))?;
+            .ok_or_else(|| Error::conflict("a kept answer was forgotten meanwhile"))?;
         Ok(if earlier.fingerprint == fingerprint {
             Claim::Answered(earlier.answer)
         } else {

@@ -1,10 +1,10 @@
 //! Transactions, connections, and what only one of the engines can do.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use futures_util::future::join_all;
 use mingpian::store::Store;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, Database};
 use tokio::time::{Instant, timeout};
 
 use super::{AUTHOR, NOW, SECOND, Stage, card, card_name, clearance, insert_card, options, select};
@@ -151,6 +151,27 @@ async fn sqlite_has_one_writer_which_locks_from_the_beginning() {
     drop(tx);
     s.store.begin().await.unwrap().rollback().await.unwrap();
     other.execute_unprepared(begin).await.unwrap();
+}
+
+/// Of processes that start together on a new file, one turns it to WAL; SQLite itself lets
+/// the others fail at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_waits_for_who_writes_to_a_new_file() {
+    let scratch = Scratch::new(Engine::Sqlite).await;
+    let other = Database::connect(format!("{}?mode=rwc", scratch.url)).await;
+    let other = other.unwrap();
+    let sql = "CREATE TABLE t (a); BEGIN IMMEDIATE";
+    other.execute_unprepared(sql).await.unwrap();
+
+    let options = options(&scratch.url);
+    let mut open = pin!(Store::open(&options));
+    let early = timeout(Duration::from_millis(200), &mut open).await;
+    assert!(early.is_err(), "{early:?}");
+    other.execute_unprepared("ROLLBACK").await.unwrap();
+    let store = open.await.unwrap();
+    store.migrate().await.unwrap();
+    let fresh = Database::connect(&scratch.url).await.unwrap();
+    assert_eq!(select(&fresh, "PRAGMA journal_mode").await, ["wal"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
