@@ -2,6 +2,7 @@
 
 pub mod accept;
 mod demo;
+mod frames;
 mod health;
 pub mod jwks;
 mod preface;
