@@ -58,7 +58,7 @@ pub struct Limits {
     /// HTTP/2: resets that a peer's mistakes may cost us before its connection is closed
     /// (RUSTSEC-2024-0003).
     pub max_local_error_reset_streams: usize,
-    /// HTTP/2: frames without work (all but HEADERS and sizable DATA) that a peer may send
+    /// HTTP/2: frames without work (all but HEADERS and DATA) that a peer may send
     /// at once before its connection is closed. Every KiB that we write gives one back.
     pub idle_frames: u32,
     /// HTTP/2: how many of them a second gives back.
