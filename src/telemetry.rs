@@ -7,9 +7,12 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::{global, trace::TracerProvider};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::{global, propagation::Extractor, trace::TracerProvider};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{ParseError, filter_fn},
@@ -17,6 +20,7 @@ use tracing_subscriber::{
     layer::SubscriberExt,
     util::{SubscriberInitExt, TryInitError},
 };
+use uuid::Uuid;
 
 use crate::config::Format;
 
@@ -91,6 +95,40 @@ fn exporter(endpoint: &str) -> Result<SdkTracerProvider, ExporterBuildError> {
         .build())
 }
 
+/// The id of a request: in it for what is within, in the answer for the caller, and in
+/// the log.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The caller's own when it is one word of a log line, else a new one.
+pub fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_.".contains(b);
+    match headers.get(REQUEST_ID) {
+        Some(id) if (1..=64).contains(&id.len()) && id.as_bytes().iter().all(plain) => id.clone(),
+        _ => HeaderValue::from_str(&Uuid::now_v7().to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static("-")),
+    }
+}
+
+/// Makes the span a child of the one that the caller names.
+pub fn continue_trace(span: &Span, headers: &HeaderMap) {
+    // Without OTLP there is neither a propagator nor a layer to take the parent.
+    let parent = global::get_text_map_propagator(|p| p.extract(&Headers(headers)));
+    let _ = span.set_parent(parent);
+}
+
+/// Where the propagator finds `traceparent`.
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
 type Lines = Box<dyn Layer<Registry> + Send + Sync>;
 
 fn lines<W, F>(format: Format, writer: F) -> Lines
@@ -111,11 +149,11 @@ where
     }
 }
 
-/// A panic is a log line like others, not many lines of its own.
+/// A panic is a log line like others, not many lines of its own. Its text stays out: that
+/// of an `unwrap` quotes the error, which may quote a caller.
 fn log_panic(info: &panic::PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string);
-    let text = info.payload_as_str().unwrap_or_default();
-    tracing::error!(location, text, "panicked");
+    tracing::error!(location, "panicked");
 }
 
 /// Escapes control characters. tracing-subscriber lets line breaks through, and in `%` fields
@@ -197,6 +235,21 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_is_logged_without_its_text() {
+        let text = logged(Format::Text, || {
+            let hook = panic::take_hook();
+            panic::set_hook(Box::new(log_panic));
+            let _ = panic::catch_unwind(|| panic!("13800000000"));
+            panic::set_hook(hook);
+        });
+        assert!(
+            text.contains("telemetry.rs") && text.contains("panicked"),
+            "{text}"
+        );
+        assert!(!text.contains("13800000000"), "{text}");
+    }
+
+    #[test]
     fn json_lines_are_json() {
         let text = logged(Format::Json, || tracing::info!(code = "OK", "call ended"));
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -204,5 +257,17 @@ mod tests {
             (&line["message"], &line["code"]),
             (&"call ended".into(), &"OK".into())
         );
+    }
+
+    fn sent(id: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(REQUEST_ID, HeaderValue::from_static(id))])
+    }
+
+    #[test]
+    fn a_request_id_is_the_callers_unless_it_could_forge_a_log_line() {
+        assert_eq!(request_id(&sent("order-7_a.1")), "order-7_a.1");
+        for odd in ["", "a b", "a\tb", "a\"b", "a=b"] {
+            assert_eq!(request_id(&sent(odd)).len(), 36, "{odd:?}");
+        }
     }
 }

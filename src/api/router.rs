@@ -26,6 +26,10 @@ pub const SERVICES: &[&str] = &[
     LinkServiceServer::<Links>::NAME,
 ];
 
+/// What a request to an open service may have: it names one service or symbol, and anyone
+/// may announce more on every stream.
+const OPEN_REQUEST_BYTES: usize = 4 * 1024;
+
 /// The services. A request may have `max_request` bytes, an answer `max_response`.
 pub fn services(app: &App, max_request: usize, max_response: usize) -> Router {
     macro_rules! limited {
@@ -50,8 +54,15 @@ pub fn open<H: Health>(
     health: HealthServer<H>,
     reflection: bool,
 ) -> Result<Router, tonic_reflection::server::Error> {
-    let health = health.accept_compressed(Gzip).send_compressed(Gzip);
-    let mut routes = Routes::new(health);
+    macro_rules! limited {
+        ($server:expr) => {
+            $server
+                .max_decoding_message_size(OPEN_REQUEST_BYTES)
+                .accept_compressed(Gzip)
+                .send_compressed(Gzip)
+        };
+    }
+    let mut routes = Routes::new(limited!(health));
     if reflection {
         let builder = || {
             Builder::configure()
@@ -59,11 +70,9 @@ pub fn open<H: Health>(
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         };
-        let v1 = builder().build_v1()?;
-        let v1alpha = builder().build_v1alpha()?;
         routes = routes
-            .add_service(v1.accept_compressed(Gzip).send_compressed(Gzip))
-            .add_service(v1alpha.accept_compressed(Gzip).send_compressed(Gzip));
+            .add_service(limited!(builder().build_v1()?))
+            .add_service(limited!(builder().build_v1alpha()?));
     }
     Ok(routes.prepare().into_axum_router())
 }

@@ -58,19 +58,30 @@ pub(super) async fn measure(
     next: Next,
 ) -> Response {
     let begun = Instant::now();
-    let http_request_method = match *request.method() {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        _ => OTHER,
-    };
+    let http_request_method = method(request.method());
+    let http_route = self::route(route.as_ref()).to_owned();
     let response = next.run(request).await;
     let labels = Labels {
         http_request_method,
-        http_route: route.map_or(OTHER.to_owned(), |route| route.as_str().to_owned()),
+        http_route,
         http_response_status_code: response.status().as_u16(),
     };
     let seconds = begun.elapsed().as_secs_f64();
     metrics.duration.get_or_create(&labels).observe(seconds);
     response
+}
+
+/// The method, or the word for those that the door does not know.
+pub(super) fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        _ => OTHER,
+    }
+}
+
+/// The route, or the word for paths that are none.
+pub(super) fn route(route: Option<&MatchedPath>) -> &str {
+    route.map_or(OTHER, MatchedPath::as_str)
 }

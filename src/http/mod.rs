@@ -6,25 +6,27 @@ mod headers;
 mod lang;
 pub mod metrics;
 mod page;
+mod trace;
 mod words;
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use axum::{
     BoxError, Router,
     error_handling::HandleErrorLayer,
-    extract::{Path, State, rejection::PathRejection},
+    extract::{Path, Request, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode},
-    middleware::from_fn_with_state,
+    middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
     routing::get,
 };
+use futures_util::FutureExt;
 use tokio::time::timeout;
 use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer};
 
 use self::{metrics::Metrics, page::CardFace};
 use crate::{
-    app::{App, Error, Tap},
+    app::{self, App, Error, Tap},
     domain::{
         Lang, Reason, Refusal,
         launch::{Container, Step},
@@ -40,18 +42,42 @@ struct Door {
 /// The public door. It works on so many requests at once, sheds the rest, and gives each
 /// as long as `deadline`.
 pub fn public(app: App, at_once: usize, deadline: Duration, metrics: Metrics) -> Router {
-    let admission = ServiceBuilder::new()
-        .layer(HandleErrorLayer::new(shed))
-        .load_shed()
-        .layer(GlobalConcurrencyLimitLayer::new(at_once));
-    Router::new()
+    let routes = Router::new()
         .route("/t/{token}", get(tap))
-        .fallback(nothing)
-        .layer(admission)
-        .layer(headers::layer())
-        .layer(from_fn_with_state(metrics, metrics::measure))
-        .with_state(Door { app, deadline })
+        .with_state(Door { app, deadline });
+    guard(routes, at_once, metrics)
 }
+
+/// Puts around the routes what every request passes, and pages for those that have none.
+fn guard(routes: Router, at_once: usize, metrics: Metrics) -> Router {
+    routes
+        .fallback(nothing)
+        .method_not_allowed_fallback(other_method)
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn(trace::trace))
+                .layer(from_fn_with_state(metrics, metrics::measure))
+                .layer(headers::layer())
+                .layer(HandleErrorLayer::new(shed))
+                .load_shed()
+                .layer(GlobalConcurrencyLimitLayer::new(at_once))
+                .layer(from_fn(catch_panic)),
+        )
+}
+
+/// A panic ends its request with a page and nothing else.
+async fn catch_panic(request: Request, next: Next) -> Response {
+    let lang = lang::asked(request.headers());
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => refused(lang, app::bug(&Panicked).reason),
+    }
+}
+
+/// The panic's own text may hold anything.
+#[derive(Debug, thiserror::Error)]
+#[error("a handler panicked")]
+struct Panicked;
 
 async fn tap(
     State(door): State<Door>,
@@ -72,6 +98,10 @@ async fn tap(
 
 async fn nothing(headers: HeaderMap) -> Response {
     refused(lang::asked(&headers), Reason::TokenMalformed)
+}
+
+async fn other_method(headers: HeaderMap) -> Response {
+    refused(lang::asked(&headers), Reason::MethodUnknown)
 }
 
 /// The only error there is to handle: the door has none of its own.
@@ -102,11 +132,12 @@ fn late() -> Refusal {
     Refusal::new(Reason::DeadlineExceeded, "the tap took too long")
 }
 
-/// Unknown 404, expired 410, withdrawn 451, away 503.
+/// Unknown 404, another method 405, expired 410, withdrawn 451, away 503.
 fn status(reason: Reason) -> StatusCode {
     use Reason::*;
     match reason {
         TokenMalformed | TokenForged | PlacementNotFound | LinkNotFound => StatusCode::NOT_FOUND,
+        MethodUnknown => StatusCode::METHOD_NOT_ALLOWED,
         TokenExpired => StatusCode::GONE,
         StoreUnavailable | Overloaded | DeadlineExceeded | TransactionConflict => {
             StatusCode::SERVICE_UNAVAILABLE
@@ -116,3 +147,6 @@ fn status(reason: Reason) -> StatusCode {
         _ => StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
     }
 }
+
+#[cfg(test)]
+mod tests;

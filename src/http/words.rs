@@ -80,7 +80,7 @@ impl Words {
     /// whether coming back helps.
     pub fn sorry(&self, status: StatusCode, reason: Reason) -> Sorry {
         match (status, reason) {
-            (StatusCode::NOT_FOUND, _) => self.unknown,
+            (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => self.unknown,
             (StatusCode::GONE, _) => self.expired,
             (StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, Reason::TokenRevoked) => self.revoked,
             (StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, Reason::OutsideSchedule) => self.not_now,

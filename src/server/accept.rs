@@ -1,5 +1,5 @@
 //! One accept loop for every listener. It exists because the stock server leaves open what
-//! a hostile peer needs: streams, resets and connections without number, connections that
+//! a hostile peer needs: streams, resets, pings and connections without number, connections that
 //! never speak, an age limit that cuts calls, and a shutdown that waits for ever.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -19,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use super::{
+    frames::{Budget, Frames},
     preface::Preface,
     seats::{Seat, Seats},
     tls::Tls,
@@ -57,6 +58,13 @@ pub struct Limits {
     /// HTTP/2: resets that a peer's mistakes may cost us before its connection is closed
     /// (RUSTSEC-2024-0003).
     pub max_local_error_reset_streams: usize,
+    /// HTTP/2: frames without work (all but HEADERS and DATA) that a peer may send
+    /// at once before its connection is closed. Every KiB that we write gives one back.
+    pub idle_frames: u32,
+    /// HTTP/2: how many of them a second gives back.
+    pub idle_frames_per_second: u32,
+    /// HTTP/2: how many of them a call gives back.
+    pub idle_frames_per_call: u32,
     /// HTTP/2: between two of our PINGs.
     pub keepalive_interval: Duration,
     /// HTTP/2: until a PING is answered; a connection that does not is dead.
@@ -84,6 +92,9 @@ impl Default for Limits {
             max_concurrent_streams: 128,
             max_header_list_bytes: 16 * 1024,
             max_local_error_reset_streams: 256,
+            idle_frames: 1_000,
+            idle_frames_per_second: 100,
+            idle_frames_per_call: 10,
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(10),
             connection_age: Duration::from_secs(5 * 60),
@@ -176,7 +187,13 @@ impl Door {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let io = TokioIo::new(Preface::within(self.limits.preface_timeout, io));
+        let budget = Budget {
+            most: self.limits.idle_frames,
+            per_second: self.limits.idle_frames_per_second,
+            per_call: self.limits.idle_frames_per_call,
+        };
+        let io = Frames::within(budget, Preface::within(self.limits.preface_timeout, io));
+        let io = TokioIo::new(io);
         let service = service_fn(|request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));

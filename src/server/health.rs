@@ -39,8 +39,9 @@ impl Health {
         self.ready.subscribe()
     }
 
-    /// Follows the store until `stop`, and says NOT_SERVING then.
-    pub async fn follow(self, store: Store, stop: CancellationToken) {
+    /// Follows the store until `stop`, and says NOT_SERVING then. On `close` it ends the
+    /// streams of those who watch: they would hold up the end for the whole drain.
+    pub async fn follow(mut self, store: Store, stop: CancellationToken, close: CancellationToken) {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -56,6 +57,10 @@ impl Health {
             }
         }
         self.report(false).await;
+        close.cancelled().await;
+        for service in services() {
+            self.reporter.clear_service_status(service).await;
+        }
     }
 
     async fn report(&self, serving: bool) {
@@ -65,8 +70,13 @@ impl Health {
             ServingStatus::NotServing
         };
         self.ready.send_replace(serving);
-        for service in api::SERVICES.iter().copied().chain([""]) {
+        for service in services() {
             self.reporter.set_service_status(service, status).await;
         }
     }
+}
+
+/// Who has a health: each service, and the server as a whole.
+fn services() -> impl Iterator<Item = &'static str> {
+    api::SERVICES.iter().copied().chain([""])
 }

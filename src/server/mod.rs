@@ -2,6 +2,7 @@
 
 pub mod accept;
 mod demo;
+mod frames;
 mod health;
 pub mod jwks;
 mod preface;
@@ -175,7 +176,8 @@ impl Server {
     /// is cut. It always returns, whatever peers do.
     pub async fn serve(self, stop: CancellationToken, cut: CancellationToken) {
         let (tasks, close) = (TaskTracker::new(), CancellationToken::new());
-        tasks.spawn(self.health.follow(self.app.store.clone(), stop.clone()));
+        let store = self.app.store.clone();
+        tasks.spawn(self.health.follow(store, stop.clone(), close.clone()));
         tasks.spawn(worker::sweep(self.app.clone(), stop.clone()));
         if let Some(jwks) = self.jwks {
             let stop = stop.clone();

@@ -9,12 +9,15 @@ use std::{
     time::Duration,
 };
 
-use axum::{Extension, Router, body::Body, extract::Request, response::Response, routing::post};
+use axum::{Router, body::Body, extract::Request, response::Response, routing::post};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName};
 use http_body_util::BodyExt;
-use mingpian::api::layers::{self, Limits, deadline::Deadline, metrics::Metrics};
+use mingpian::api::{
+    self,
+    layers::{self, Limits, metrics::Metrics},
+};
 use opentelemetry::{
     global,
     trace::{TraceContextExt, TracerProvider},
@@ -32,6 +35,8 @@ use tracing_subscriber::layer::SubscriberExt;
 
 const CARDS: &str = "/mingpian.v1.CardService/GetCard";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
+const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
 const LIMITS: Limits = Limits {
     calls: 2,
@@ -96,7 +101,7 @@ fn stack_with(services: Router, registry: &mut Registry) -> Router {
     // span first whether anyone listens, and remembers a no for every thread.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let (_, health) = tonic_health::server::health_reporter();
-    let open = Routes::new(health).into_axum_router();
+    let open = api::open(health, true).unwrap();
     layers::stack(services, open, |r| r, LIMITS, Metrics::register(registry))
 }
 
@@ -170,18 +175,6 @@ async fn no_work_is_begun_for_an_answer_that_would_come_too_late() {
 }
 
 #[tokio::test]
-async fn a_handler_knows_its_deadline() {
-    let handler = |Extension(Deadline(at)): Extension<Deadline>| async move {
-        let left = at - Instant::now();
-        assert!(left > Duration::from_millis(50) && left <= Duration::from_millis(100));
-        ok().await
-    };
-    let server = stack(Router::new().route(CARDS, post(handler)));
-    let answer = call(&server, CARDS, &[("grpc-timeout", "100m")], &[]).await;
-    assert_eq!(answer.status.code(), Code::Ok);
-}
-
-#[tokio::test]
 async fn a_stream_ends_at_the_clients_deadline_with_a_status() {
     let answer = call(&doing(tick), CARDS, &[("grpc-timeout", "100m")], &[]).await;
     assert!(answer.messages.starts_with(b"ticktick"));
@@ -234,15 +227,18 @@ async fn calls_over_the_limit_are_shed_and_health_is_not() {
 
 /// A service that tonic generated, inside of the layers: the errors are tonic's own.
 fn generated() -> Router {
+    let metrics = Metrics::register(&mut Registry::default());
+    layers::stack(generated_service(), Router::new(), |r| r, LIMITS, metrics)
+}
+
+fn generated_service() -> Router {
     let health = tonic_health::server::HealthService::from_health_reporter(
         tonic_health::server::HealthReporter::new(),
     );
     let service = HealthServer::new(health)
         .max_decoding_message_size(64)
         .accept_compressed(CompressionEncoding::Gzip);
-    let services = Routes::new(service).into_axum_router();
-    let metrics = Metrics::register(&mut Registry::default());
-    layers::stack(services, Router::new(), |r| r, LIMITS, metrics)
+    Routes::new(service).into_axum_router()
 }
 
 #[tokio::test]
@@ -290,6 +286,117 @@ async fn errors_of_tonics_own_become_ours() {
         assert_eq!(answer.status.code(), Code::Unimplemented);
         assert_eq!(answer.reason(), "METHOD_UNKNOWN");
     }
+}
+
+#[tokio::test]
+async fn open_services_take_small_requests_and_have_errors_and_deadlines_too() {
+    let server = stack(Router::new());
+    // A service, or a symbol, by a name of 4096 bytes.
+    let named = |tag: u8| message(&[&[tag, 0x80, 0x20], &[b'a'; 4096][..]].concat());
+    let large = call(&server, HEALTH, &[], &named(0x0a)).await;
+    assert_eq!(large.status.code(), Code::InvalidArgument, "{large:?}");
+    assert_eq!(large.reason(), "FIELD_INVALID");
+    // Reflection ends without a word.
+    let large = call(&server, REFLECTION, &[], &named(0x22)).await;
+    assert_eq!((large.status.code(), large.messages.len()), (Code::Ok, 0));
+    let small = call(&server, REFLECTION, &[], &message(b"\x22\x01a")).await;
+    assert_eq!(small.status.code(), Code::NotFound);
+    for path in [
+        "/grpc.health.v1.Health/Nope",
+        "/grpc.reflection.v1.ServerReflection/Nope",
+    ] {
+        let unknown = call(&server, path, &[], &[]).await;
+        assert_eq!(unknown.status.code(), Code::Unimplemented);
+        assert_eq!(unknown.reason(), "METHOD_UNKNOWN");
+    }
+
+    let late = [("grpc-timeout", "100m")];
+    let watched = call(&server, WATCH, &late, &message(&[])).await;
+    assert_eq!(watched.messages, message(&[8, 1]), "SERVING");
+    assert_eq!(watched.reason(), "DEADLINE_EXCEEDED");
+    let anything = message(&[]);
+    let watching = call(&server, WATCH, &[], &anything);
+    let ended = timeout(LIMITS.deadline * 2, watching).await;
+    assert!(ended.is_err(), "who only watches was cut");
+
+    // A message that is announced and never comes is waited for as long as any other.
+    let answer = timeout(
+        SOON,
+        server
+            .clone()
+            .oneshot(announcing(HEALTH, stream::pending())),
+    );
+    let status = Status::from_header_map(answer.await.unwrap().unwrap().headers());
+    assert_eq!(status.unwrap().code(), Code::DeadlineExceeded);
+}
+
+/// A request that says a message comes, and then has `rest`.
+fn announcing(path: &str, rest: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Request {
+    let begin = stream::iter([Ok(Bytes::from_static(&[0, 0, 0, 0, 9]))]);
+    Request::post(path)
+        .header("content-type", "application/grpc")
+        .body(Body::from_stream(begin.chain(rest)))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn only_grpc_reaches_a_handler() {
+    let server = doing(ok);
+    let answer = async |method: &str, kind: &str| {
+        let mut request = Request::builder().method(method).uri(CARDS);
+        if !kind.is_empty() {
+            request = request.header("content-type", kind);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let answer = server.clone().oneshot(request).await.unwrap();
+        let status = Status::from_header_map(answer.headers());
+        (answer.status().as_u16(), status.map(|status| status.code()))
+    };
+    for kind in [
+        "application/grpc",
+        "application/grpc+proto",
+        "application/grpc;charset=utf-8",
+    ] {
+        assert_eq!(answer("POST", kind).await, (200, Some(Code::Ok)), "{kind}");
+    }
+    for kind in [
+        "",
+        "text/html",
+        "application/json",
+        "application/grpc-web",
+        "application/grpc-web+proto",
+        "application/grpcx",
+    ] {
+        assert_eq!(answer("POST", kind).await, (415, None), "{kind}");
+    }
+    for method in ["GET", "PUT", "HEAD", "OPTIONS", "X"] {
+        let refused = answer(method, "application/grpc").await;
+        assert_eq!(refused, (405, None), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_its_peer_breaks_off_is_cancelled_and_no_bug_of_ours() {
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let server = layers::stack(generated_service(), Router::new(), |r| r, LIMITS, metrics);
+    let gone = || stream::iter([Err(io::Error::other("reset by the peer"))]);
+    let text = logged(async {
+        let response = server
+            .clone()
+            .oneshot(announcing(HEALTH, gone()))
+            .await
+            .unwrap();
+        let status = Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(status.code(), Code::Cancelled);
+    })
+    .await;
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(
+        text.contains(" INFO ") && text.contains("CANCELLED"),
+        "{text}"
+    );
+    assert!(exposed(&registry).contains(r#"rpc_response_status_code="CANCELLED"} 1"#));
 }
 
 #[tokio::test]
@@ -355,6 +462,10 @@ impl Write for Log {
 
 /// The log of one call, without health's probes at DEBUG.
 async fn log_of(server: Router, path: &str, sent: &[(&'static str, &str)]) -> String {
+    logged(call(&server, path, sent, &message(&[]))).await
+}
+
+async fn logged(work: impl Future) -> String {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -362,9 +473,7 @@ async fn log_of(server: Router, path: &str, sent: &[(&'static str, &str)]) -> St
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
-    call(&server, path, sent, &message(&[]))
-        .with_subscriber(subscriber)
-        .await;
+    work.with_subscriber(subscriber).await;
     let bytes = log.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
 }

@@ -26,13 +26,18 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
+
+/// Bytes of the answer of `/large`.
+const LARGE: usize = 4 << 20;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -122,6 +127,7 @@ fn routes(working: Arc<AtomicUsize>) -> Router {
             "/slow",
             any(|| async { sleep(Duration::from_millis(600)).await }),
         )
+        .route("/large", any(|| async { vec![0; LARGE] }))
         .route(
             "/stream",
             any(move || {
@@ -262,6 +268,74 @@ async fn a_flood_of_malformed_headers_ends_the_connection() {
     let _ = peer.0.write_all(&flood).await;
     let goaway = peer.until(|frame| frame.kind == GOAWAY).await;
     assert_eq!(goaway.error(), ENHANCE_YOUR_CALM);
+}
+
+/// Sends this until the server has had enough, and reads meanwhile.
+async fn flood(peer: Peer, frame: &[u8]) {
+    let (mut read, mut write) = peer.0.into_split();
+    tokio::spawn(async move {
+        let mut answers = vec![0; 1 << 16];
+        while read.read(&mut answers).await.is_ok_and(|n| n > 0) {}
+    });
+    let many = frame.repeat(100);
+    let flooding = async { while write.write_all(&many).await.is_ok() {} };
+    let closed = timeout(SOON, flooding).await;
+    closed.expect("the flood goes on");
+}
+
+#[tokio::test]
+async fn a_flood_of_frames_without_work_ends_the_connection() {
+    let server = Server::start(Protocol::Grpc, Limits::default()).await;
+    for frame in [
+        frame(PING, 0, 0, b"12345678"),
+        frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+        frame(SETTINGS, 0, 0, &[]),
+        frame(99, 0, 0, b"unknown"),
+    ] {
+        let peer = Peer::connect(&server).await;
+        flood(peer, &frame).await;
+    }
+}
+
+#[tokio::test]
+async fn a_busy_client_may_ping_and_open_its_windows() {
+    let server = Server::start(Protocol::Grpc, Limits::default()).await;
+    let mut peer = Peer::connect(&server).await;
+    let each_call = [
+        frame(PING, 0, 0, b"12345678"),
+        frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 20]),
+        frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+    ]
+    .concat();
+    for batch in 0..50 {
+        for n in 0..100 {
+            peer.get((batch * 100 + n) * 2 + 1, "/peer").await;
+            peer.0.write_all(&each_call).await.unwrap();
+        }
+        for _ in 0..100 {
+            peer.until(Frame::ends).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_large_answer_pays_for_its_window_updates() {
+    let limits = Limits {
+        idle_frames: 100,
+        ..Limits::default()
+    };
+    let server = Server::start(Protocol::Grpc, limits).await;
+    let mut peer = Peer::connect(&server).await;
+    peer.get(1, "/large").await;
+    let mut got = 0;
+    while got < LARGE {
+        let data = peer.until(|frame| frame.kind == DATA).await.payload;
+        got += data.len();
+        let length = (data.len() as u32).to_be_bytes();
+        for stream in [0, 1] {
+            peer.send(WINDOW_UPDATE, 0, stream, &length).await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -27,13 +27,9 @@ const HEADER: &str = "grpc-timeout";
 /// With less than this left the answer would come too late; no work is begun.
 const LEAST: Duration = Duration::from_millis(5);
 
-/// When the call's answer is no longer wanted; in the request's extensions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadline(pub Instant);
-
 /// The answer must begin within the client's timeout and within `max`. A stream may go on
 /// until the client's timeout, or for ever when it gave none: it was asked to watch.
-pub async fn bound(State(max): State<Duration>, mut request: Request, next: Next) -> Response {
+pub async fn bound(State(max): State<Duration>, request: Request, next: Next) -> Response {
     let now = Instant::now();
     let asked = match asked(request.headers()) {
         Ok(asked) => asked,
@@ -43,9 +39,7 @@ pub async fn bound(State(max): State<Duration>, mut request: Request, next: Next
     if left < LEAST {
         return exceeded().into_http();
     }
-    let deadline = now + left;
-    request.extensions_mut().insert(Deadline(deadline));
-    match timeout_at(deadline, next.run(request)).await {
+    match timeout_at(now + left, next.run(request)).await {
         Err(_) => exceeded().into_http(),
         Ok(response) => match asked.and_then(|asked| now.checked_add(asked)) {
             Some(end) => response.map(|body| Body::new(Bounded::until(end, body))),

@@ -1,7 +1,8 @@
 //! Gives the errors that tonic makes by itself a reason of our registry, and keeps its
 //! texts from the caller. They come before the handler, so always as a head alone.
 
-use axum::response::Response;
+use axum::{body::Body, extract::Request, middleware::Next, response::Response};
+use http_body_util::BodyExt;
 use tonic::{Code, Status};
 
 use crate::{
@@ -19,12 +20,25 @@ const UNREADABLE: &[&str] = &[
     "Error decompressing: ",
 ];
 
+/// What becomes of a request whose peer goes away, resets it or is cut off by a shutdown.
+const BROKEN_OFF: &str = "the request was broken off";
+
 /// An error without details becomes one of ours.
-pub async fn mend(mut response: Response) -> Response {
+pub async fn mend(request: Request, next: Next) -> Response {
+    // Not CANCELLED yet: tonic would take that for the end of the request.
+    let broken_off = |_| Status::unknown(BROKEN_OFF);
+    let request = request.map(|body| Body::new(body.map_err(broken_off)));
+    let mut response = next.run(request).await;
     if response.headers().contains_key(Status::GRPC_STATUS_DETAILS) {
         return response;
     }
-    let Some(refusal) = Status::from_header_map(response.headers()).and_then(ours) else {
+    let Some(status) = Status::from_header_map(response.headers()) else {
+        return response;
+    };
+    if status.code() == Code::Unknown && status.message() == BROKEN_OFF {
+        return Status::cancelled(BROKEN_OFF).into_http();
+    }
+    let Some(refusal) = ours(status) else {
         return response;
     };
     // In place: what else tonic says, such as the encodings it knows, stays.
@@ -41,8 +55,9 @@ pub async fn mend(mut response: Response) -> Response {
 fn ours(status: Status) -> Option<Refusal> {
     let text = status.message();
     Some(match status.code() {
-        // Nobody is left to read it.
-        Code::Ok | Code::Cancelled => return None,
+        // Nobody is left to read CANCELLED. NOT_FOUND is what health says of a service that
+        // it does not know, as its protocol asks.
+        Code::Ok | Code::Cancelled | Code::NotFound => return None,
         Code::OutOfRange => Refusal::new(
             Reason::FieldInvalid,
             "the request is larger than this method takes",

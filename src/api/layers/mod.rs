@@ -7,13 +7,14 @@ pub mod deadline;
 mod ending;
 pub mod errors;
 pub mod metrics;
+mod protocol;
 pub mod trace;
 
 use std::time::Duration;
 
 use axum::{
     Router,
-    middleware::{from_fn, from_fn_with_state, map_response},
+    middleware::{from_fn, from_fn_with_state},
 };
 use tower::ServiceBuilder;
 
@@ -29,9 +30,10 @@ pub struct Limits {
     pub deadline: Duration,
 }
 
-/// Puts the layers around the services. From the outside in: a call is traced, measured,
-/// kept from taking the process down; then, for `services` only, answered with errors of
-/// our registry, held to its deadline, authenticated by `auth` and admitted.
+/// Puts the layers around the services. From the outside in: what is not gRPC is refused;
+/// a call is traced, measured, kept from taking the process down, answered with errors of
+/// our registry and held to its deadline; then, for `services` only, authenticated by
+/// `auth` and admitted.
 ///
 /// `open` is for everyone and is never shed: health and reflection. A path that is in
 /// neither gets the fallback of `services`.
@@ -43,15 +45,13 @@ pub fn stack(
     metrics: Metrics,
 ) -> Router {
     let admitted = admission::admit(services, limits.calls);
-    let guarded = auth(admitted).layer(
+    auth(admitted).merge(open.reset_fallback()).layer(
         ServiceBuilder::new()
-            .layer(map_response(errors::mend))
-            .layer(from_fn_with_state(limits.deadline, deadline::bound)),
-    );
-    guarded.merge(open.reset_fallback()).layer(
-        ServiceBuilder::new()
+            .layer(from_fn(protocol::grpc))
             .layer(from_fn(trace::trace))
             .layer(from_fn_with_state(metrics, metrics::measure))
-            .layer(catch_panic::layer()),
+            .layer(catch_panic::layer())
+            .layer(from_fn(errors::mend))
+            .layer(from_fn_with_state(limits.deadline, deadline::bound)),
     )
 }

@@ -26,6 +26,7 @@ use crate::{
 on_both_engines!(
     hostile_peers_do_not_hold_the_end_up,
     watchers_learn_of_the_end_before_the_door_closes,
+    those_who_watch_do_not_hold_the_end_up,
     a_second_signal_ends_at_once,
 );
 
@@ -69,12 +70,43 @@ async fn hostile_peers_do_not_hold_the_end_up(engine: Engine) {
             held.push(silent(address, words).await);
         }
     }
-    let mut watching = watch(&channel).await;
-    assert_eq!(said(&mut watching).await, ServingStatus::Serving as i32);
+    held.push(silent(process.grpc, &endless_call()).await);
+    under_way(&process).await;
 
     process.terminate();
     // The drain, and two seconds.
     ends_well(&mut process, Duration::from_secs(1 + 2));
+    let output = process.output.lock().unwrap();
+    assert!(!output.contains("ERROR"), "{output}");
+}
+
+/// A peer that closes or resets in the middle of its request, and a cut, are no bugs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_broken_off_is_no_bug() {
+    let scratch = Scratch::new(Engine::Sqlite).await;
+    let process = serve_on(&scratch, "");
+    let channel = channel(process.grpc).await;
+    becomes(&channel, ServingStatus::Serving).await;
+    // Two bytes of a message, then RST_STREAM with PROTOCOL_ERROR or CANCEL, or the end.
+    let begun = [0, 0, 2, 0, 0, 0, 0, 0, 1, 0, 0];
+    let reset = |code| [0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, code];
+    for words in [&reset(1)[..], &reset(8), &[]] {
+        let mut peer = silent(process.grpc, &endless_call()).await;
+        peer.write_all(&begun).await.unwrap();
+        under_way(&process).await;
+        peer.write_all(words).await.unwrap();
+        if words.is_empty() {
+            drop(peer);
+        }
+        idle(&process).await;
+    }
+    let output = process.output.lock().unwrap();
+    assert!(!output.contains("ERROR"), "{output}");
+    assert_eq!(
+        output.matches(r#"code="CANCELLED" ms"#).count(),
+        3,
+        "{output}"
+    );
 }
 
 async fn watchers_learn_of_the_end_before_the_door_closes(engine: Engine) {
@@ -108,7 +140,7 @@ async fn watchers_learn_of_the_end_before_the_door_closes(engine: Engine) {
     ends_well(&mut process, Duration::from_secs(1 + 2));
 }
 
-async fn a_second_signal_ends_at_once(engine: Engine) {
+async fn those_who_watch_do_not_hold_the_end_up(engine: Engine) {
     let scratch = Scratch::new(engine).await;
     let mut process = serve_on(&scratch, "[limits]\ndrain_seconds = 600");
     let channel = channel(process.grpc).await;
@@ -118,8 +150,39 @@ async fn a_second_signal_ends_at_once(engine: Engine) {
 
     process.terminate();
     assert_eq!(said(&mut watching).await, ServingStatus::NotServing as i32);
+    let end = timeout(Duration::from_secs(5), watching.message()).await;
+    assert_eq!(end.unwrap().unwrap(), None, "a stream ends with OK");
+    ends_well(&mut process, Duration::from_secs(3));
+    let output = process.output.lock().unwrap();
+    assert!(!output.contains("ERROR"), "{output}");
+}
+
+/// A call whose request never ends, by hand: HEADERS with `:path` and no END_STREAM.
+fn endless_call() -> Vec<u8> {
+    let path = b"/grpc.health.v1.Health/Check";
+    let kind = b"application/grpc";
+    // POST, http, and by the static table `:path`, `:authority` and `content-type`.
+    let mut headers = vec![0x83, 0x86, 0x04, path.len() as u8];
+    headers.extend(path);
+    headers.extend([0x01, 1, b'a', 0x0f, 0x10, kind.len() as u8]);
+    headers.extend(kind);
+    let mut call = PREFACE.to_vec();
+    call.extend([0, 0, headers.len() as u8, 1, 4, 0, 0, 0, 1]);
+    call.extend(headers);
+    call
+}
+
+async fn a_second_signal_ends_at_once(engine: Engine) {
+    let scratch = Scratch::new(engine).await;
+    let mut process = serve_on(&scratch, "[limits]\ndrain_seconds = 600");
+    let channel = channel(process.grpc).await;
+    becomes(&channel, ServingStatus::Serving).await;
+    let _peer = silent(process.grpc, &endless_call()).await;
+    under_way(&process).await;
+
+    process.terminate();
     let patient = process.ends_within(Duration::from_millis(500));
-    assert_eq!(patient, None, "the first signal waits for the stream");
+    assert_eq!(patient, None, "the first signal waits for the call");
     process.terminate();
     ends_well(&mut process, Duration::from_secs(2));
 }
@@ -157,12 +220,21 @@ async fn a_call_under_way_is_finished() {
 
 /// Waits until the program works on a call.
 async fn under_way(process: &Process) {
+    calls(process, 1).await;
+}
+
+/// Waits until the program works on no call.
+async fn idle(process: &Process) {
+    calls(process, 0).await;
+}
+
+async fn calls(process: &Process, at_work: usize) {
+    let wanted = format!("rpc_server_active_calls {at_work}");
     let started = Instant::now();
     loop {
         let metrics = reqwest::get(format!("http://{}/metrics", process.admin)).await;
         let metrics = metrics.unwrap().text().await.unwrap();
-        let busy = |line: &str| line == "rpc_server_active_calls 1";
-        if metrics.lines().any(busy) {
+        if metrics.lines().any(|line| line == wanted) {
             return;
         }
         assert!(started.elapsed() < Duration::from_secs(5), "{metrics}");
