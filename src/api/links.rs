@@ -175,8 +175,10 @@ fn draft(check: &mut Check, parent: &Merchant, link: pb::Link) -> Option<LinkDra
 }
 
 fn ttl(ttl: prost_types::Duration) -> Result<Duration, &'static str> {
-    Duration::try_from(ttl)
-        .ok()
+    // The conversion negates the seconds, which overflows on the least of them.
+    Some(ttl)
+        .filter(|ttl| ttl.seconds >= 0 && (0..1_000_000_000).contains(&ttl.nanos))
+        .and_then(|ttl| Duration::try_from(ttl).ok())
         .filter(|ttl| (Duration::from_secs(1)..=link::MAX_TTL).contains(ttl))
         .ok_or("must be 1 second to 30 days")
 }

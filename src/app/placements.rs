@@ -66,14 +66,17 @@ impl App {
         self.room_for_a_placement(&write, placement.name.merchant())
             .await?;
         make_way(&write, &call.principal, &placement).await?;
-        // Under the merchant's lock its names stay free; a note is everybody's.
-        let taken = slot_taken(&placement.name, "");
-        let placement = write
+        let name = placement.name.clone();
+        let made = write
             .tx
             .insert_placement(&clearance, placement, write.author)
-            .await?
-            .ok_or(taken)?;
-        write.finish(placement).await
+            .await?;
+        match made {
+            Some(placement) => write.finish(placement).await,
+            // Another came first, since this one looked.
+            None if write.tx.placement(&name).await?.is_some() => Err(exists(&name).into()),
+            None => Err(slot_taken(&name, "").into()),
+        }
     }
 
     pub async fn placement(&self, name: &PlacementName) -> Result<Placement> {
@@ -107,6 +110,7 @@ impl App {
             Begin::Fresh(write) => write,
         };
         let old = locked(&write, name, etag).await?;
+        vouched(&call.principal, &old.surface)?;
         let placement = changed(&old, changes, write.now)?;
         let card = card_of(&write, &placement.card).await?;
         let facts = Facts::placement(&card, &placement);
@@ -153,6 +157,7 @@ impl App {
         if old.state != PlacementState::Paused {
             return Err(no_transition(name, old.state.as_str()).into());
         }
+        vouched(&call.principal, &old.surface)?;
         let placement = old.to(PlacementState::Live, write.now);
         let card = card_of(&write, &placement.card).await?;
         let facts = Facts::placement(&card, &placement);
@@ -217,6 +222,18 @@ async fn make_way(write: &Write<'_>, caller: &Principal, placement: &Placement) 
     }
     let paused = holder.to(PlacementState::Paused, write.now);
     write.tx.withdraw_placement(&paused, write.author).await?;
+    Ok(())
+}
+
+/// Who places on a note vouches for it, and a merchant cannot vouch for itself: neither may
+/// it bring back, or prolong, what the platform placed.
+fn vouched(caller: &Principal, surface: &Surface) -> Result<(), Refusal> {
+    if matches!(surface, Surface::NoteCapsule { .. }) && caller.limited() {
+        return Err(Refusal::new(
+            Reason::PermissionDenied,
+            "a caller limited to some merchants may not place on notes",
+        ));
+    }
     Ok(())
 }
 

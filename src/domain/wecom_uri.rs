@@ -70,7 +70,7 @@ impl AcquisitionUri {
     /// Errors: one sentence that says what the link must be.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         ACQUISITION.parse(text).map(Self).map_err(|rule| {
-            if CHANNELED.parse(text).is_ok() {
+            if text.contains(CHANNEL) && CHANNELED.parse(text).is_ok() {
                 OWN_CHANNEL
             } else {
                 rule

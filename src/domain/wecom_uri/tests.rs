@@ -309,7 +309,10 @@ fn a_redirect_leads_to_nothing_hostile() {
 #[test]
 fn length_is_counted_in_bytes_with_everything() {
     let of = |n: usize| format!("https://work.weixin.qq.com/ca/{}", "x".repeat(n - 30));
-    assert!(AcquisitionUri::parse(&of(512)).is_ok());
+    let longest = AcquisitionUri::parse(&of(512)).unwrap();
+    assert!(is_wecom_link(
+        longest.with_channel(&"x".repeat(64)).as_str()
+    ));
     let said = AcquisitionUri::parse(&of(513)).unwrap_err();
     assert_eq!(said, "must be at most 512 bytes long");
 }

@@ -109,6 +109,9 @@ async fn a_link_is_checked_field_by_field() {
         seconds(0, 999_999_999),
         seconds(30 * 24 * 3600, 1),
         seconds(-1, 0),
+        seconds(i64::MIN, 0),
+        seconds(5, -1),
+        seconds(1, 1_000_000_000),
     ] {
         let link = pb::Link { ttl, ..to("menu") };
         malformed(api.link("", link).await, &["link.ttl"]);
