@@ -9,6 +9,8 @@ const FILES: &[&str] = &[
     "mingpian/v1/placement.proto",
     "mingpian/v1/serving.proto",
     "mingpian/v1/link.proto",
+    "mingpian/v1/program.proto",
+    "mingpian/v1/eligibility.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

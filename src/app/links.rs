@@ -1,6 +1,6 @@
 //! Links: create, read, revoke.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     App, Call, Result, placements,
@@ -8,7 +8,8 @@ use super::{
 };
 use crate::domain::{
     ContactKind, Door, Link, LinkName, Merchant, Origin, PlacementName, Reason, Refusal, TapToken,
-    serving, token,
+    serving::{self, Candidate},
+    token,
 };
 
 /// A link as a caller wants it.
@@ -28,14 +29,20 @@ impl App {
             Begin::Answered(link) => return Ok(link),
             Begin::Fresh(write) => write,
         };
-        let candidate = write.tx.shown(&draft.placement).await?;
-        let candidate = candidate.ok_or_else(|| placements::not_found(&draft.placement))?;
-        let clearance = serving::judge(Door::Configure, &candidate, draft.kind, write.now)?;
-        let (placement, card) = candidate;
-        let first = card.and_then(|card| placement.shown(&card).first().copied());
-        let kind = draft.kind.or(first).ok_or_else(|| {
-            Refusal::new(Reason::KindNotShown, "the placement shows nothing").about(&placement.name)
-        })?;
+        let shown = write.tx.shown(&draft.placement).await?;
+        let (placement, card) = shown.ok_or_else(|| placements::not_found(&draft.placement))?;
+        let standing = self.standing(&write, placement.name.merchant()).await?;
+        let candidate = Candidate {
+            placement,
+            card,
+            standing: Arc::new(standing),
+        };
+        let kind = match draft.kind {
+            Some(kind) => kind,
+            None => serving::first_kind(Door::Configure, &candidate, write.now)?,
+        };
+        let clearance = serving::judge(Door::Configure, &candidate, &[kind], write.now)?;
+        let placement = &candidate.placement;
         let link = Link {
             no: 0,
             placement: draft.placement,

@@ -5,6 +5,7 @@ mod ambient;
 mod cards;
 mod contacts;
 mod error;
+mod explain;
 mod links;
 mod placements;
 mod principal;
@@ -16,12 +17,13 @@ mod write;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{keys::KeyRing, store::Store};
+use crate::{domain::Calendar, keys::KeyRing, store::Store};
 
 pub use ambient::Ambient;
 pub use cards::CardChanges;
 pub use contacts::Opened;
 pub use error::{Error, Result, bug};
+pub use explain::{Explanation, Line, Subject};
 pub use links::LinkDraft;
 pub use placements::{PlacementChanges, PlacementDraft};
 pub use principal::{Principal, Scope};
@@ -54,6 +56,10 @@ pub struct Rules {
     pub max_age: Duration,
     /// How long answers are kept by `request_id`.
     pub keep_answers: Duration,
+    /// When days begin, and how long closing waits for figures.
+    pub calendar: Calendar,
+    /// Programs that have not ended.
+    pub programs: u64,
     /// What links begin with, without a slash at the end.
     pub public_url: String,
 }

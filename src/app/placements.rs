@@ -61,7 +61,8 @@ impl App {
         if write.tx.placement(&placement.name).await?.is_some() {
             return Err(exists(&placement.name).into());
         }
-        let facts = Facts::placement(&card, &placement);
+        let standing = self.standing(&write, placement.name.merchant()).await?;
+        let facts = Facts::placement(&standing, &card, &placement);
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
         self.room_for_a_placement(&write, placement.name.merchant())
             .await?;
@@ -113,7 +114,8 @@ impl App {
         vouched(&call.principal, &old.surface)?;
         let placement = changed(&old, changes, write.now)?;
         let card = card_of(&write, &placement.card).await?;
-        let facts = Facts::placement(&card, &placement);
+        let standing = self.standing(&write, placement.name.merchant()).await?;
+        let facts = Facts::placement(&standing, &card, &placement);
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
         make_way(&write, &call.principal, &placement).await?;
         write
@@ -160,7 +162,8 @@ impl App {
         vouched(&call.principal, &old.surface)?;
         let placement = old.to(PlacementState::Live, write.now);
         let card = card_of(&write, &placement.card).await?;
-        let facts = Facts::placement(&card, &placement);
+        let standing = self.standing(&write, placement.name.merchant()).await?;
+        let facts = Facts::placement(&standing, &card, &placement);
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
         make_way(&write, &call.principal, &placement).await?;
         write

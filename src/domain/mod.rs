@@ -1,14 +1,20 @@
 //! The rules: pure, synchronous, ignorant of wire and store.
 
+pub mod admission;
 pub mod card;
 mod check;
+pub mod day;
+pub mod eligibility;
+pub mod explain;
 pub mod gate;
 mod lang;
 pub mod launch;
 pub mod link;
+pub mod money;
 mod name;
 mod phone;
 pub mod placement;
+pub mod program;
 mod reason;
 mod refusal;
 pub mod serving;
@@ -18,17 +24,25 @@ pub mod token;
 mod wechat_id;
 mod wecom_uri;
 
+pub use admission::{Asked, Chance, Finding, Gate, Standing};
 pub use card::{
     Card, CardDraft, CardState, Contact, ContactDraft, ContactKind, Detail, DetailDraft, Sealed,
     Wecom, WecomTarget,
 };
 pub use check::Check;
+pub use day::{Day, Zone};
+pub use eligibility::{Calendar, Decision, Source, Sources, Spend};
 pub use gate::{Clearance, Door, Facts};
 pub use lang::Lang;
 pub use link::Link;
-pub use name::{CardName, ID_RULE, LinkName, Merchant, PlacementName, foreign_id, is_id};
+pub use money::Money;
+pub use name::{
+    CardName, EnrollmentName, ID_RULE, LinkName, Merchant, PlacementName, ProgramName, foreign_id,
+    is_id,
+};
 pub use phone::Phone;
 pub use placement::{Placement, PlacementState, Surface};
+pub use program::{Enrollment, List, Membership, Program, ProgramState, SurfaceKind};
 pub use reason::Reason;
 pub use refusal::{Refusal, Violation};
 pub use text::text;

@@ -95,7 +95,7 @@ pub async fn run(settings: Settings, demo: bool) -> anyhow::Result<()> {
 /// `mingpian migrate`.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     let store = Store::open(&store_options(settings)).await?;
-    Ok(store.migrate().await?)
+    Ok(store.migrate(Ambient::system().now()).await?)
 }
 
 impl Server {
@@ -106,7 +106,7 @@ impl Server {
         let keys = keys(settings, &ambient).context("keys_file")?;
         let tls = tls_of(settings).context("tls")?;
         let store = Store::open(&store_options(settings)).await?;
-        store.migrate().await?;
+        store.migrate(ambient.now()).await?;
         let grpc = listen("grpc_listen", settings.grpc_listen).await?;
         let http = listen("http_listen", settings.http_listen).await?;
         let admin = listen("admin_listen", settings.admin_listen).await?;
@@ -279,6 +279,8 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
         served_ttl: settings.tokens.served_ttl(),
         max_age: settings.serving.max_age(),
         keep_answers: settings.requests.keep(),
+        calendar: settings.spend.calendar(),
+        programs: settings.programs.most(),
         public_url: settings.public_url(http),
     }
 }

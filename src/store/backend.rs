@@ -11,7 +11,8 @@ use secrecy::ExposeSecret;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use tokio::time::{Instant, sleep};
 
-use super::{Db, Error, Options, Result, migration::Migrator};
+use super::{Db, Error, Options, Result, SELF, migration::Migrator};
+use crate::domain::{Micros, Program};
 
 /// How long SQLite's one writer waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -104,7 +105,8 @@ pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction
 
 /// sea-orm-migration takes no lock: PostgreSQL gets one for the length of the transaction,
 /// SQLite's immediate transaction is one.
-pub(super) async fn migrate(db: &DatabaseConnection) -> Result<()> {
+/// The first time, it makes the default program.
+pub(super) async fn migrate(db: &DatabaseConnection, now: Micros) -> Result<()> {
     let tx = begin(db).await?;
     if tx.get_database_backend() == DbBackend::Postgres {
         // A first replica may migrate for longer than a call may take.
@@ -113,7 +115,11 @@ pub(super) async fn migrate(db: &DatabaseConnection) -> Result<()> {
         advisory_lock(&tx, MIGRATION_LOCK).await?;
     }
     Migrator::up(&tx, None).await?;
-    Ok(tx.commit().await?)
+    let tx = Db(tx);
+    if tx.programs_page("", 1).await?.is_empty() {
+        tx.insert_program(Program::default_at(now), SELF).await?;
+    }
+    tx.commit().await
 }
 
 impl Db<DatabaseTransaction> {

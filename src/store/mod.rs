@@ -10,7 +10,10 @@ mod history;
 mod links;
 mod migration;
 mod placements;
+mod programs;
 mod requests;
+mod spend;
+mod standings;
 
 use std::time::Duration;
 
@@ -20,10 +23,11 @@ use sea_orm::{
 };
 use secrecy::SecretString;
 
-use crate::domain::{Clearance, Merchant};
+use crate::domain::{Clearance, Merchant, Micros};
 
 pub use audit::AuditEntry;
 pub use error::{Error, Result};
+pub use placements::Shown;
 pub use requests::Claim;
 
 /// Where the rows are, and how many connections may look at them.
@@ -67,8 +71,8 @@ impl Store {
     }
 
     /// Brings the schema up to date. Processes that start together do it once.
-    pub async fn migrate(&self) -> Result<()> {
-        backend::migrate(&self.writer).await
+    pub async fn migrate(&self, now: Micros) -> Result<()> {
+        backend::migrate(&self.writer, now).await
     }
 
     pub fn reads(&self) -> &Reads {
