@@ -6,6 +6,7 @@ mod explain;
 pub mod layers;
 mod links;
 mod placements;
+mod programs;
 pub mod rights;
 mod router;
 mod serving;

@@ -11,9 +11,11 @@ use super::{
     pb::{
         self, card_service_server::CardServiceServer, link_service_server::LinkServiceServer,
         placement_service_server::PlacementServiceServer,
+        program_service_server::ProgramServiceServer,
         serving_service_server::ServingServiceServer,
     },
     placements::Placements,
+    programs::Programs,
     serving::Serving,
 };
 use crate::app::App;
@@ -24,6 +26,7 @@ pub const SERVICES: &[&str] = &[
     PlacementServiceServer::<Placements>::NAME,
     ServingServiceServer::<Serving>::NAME,
     LinkServiceServer::<Links>::NAME,
+    ProgramServiceServer::<Programs>::NAME,
 ];
 
 /// What a request to an open service may have: it names one service or symbol, and anyone
@@ -45,6 +48,7 @@ pub fn services(app: &App, max_request: usize, max_response: usize) -> Router {
         .add_service(limited!(PlacementServiceServer(Placements(app.clone()))))
         .add_service(limited!(ServingServiceServer(Serving(app.clone()))))
         .add_service(limited!(LinkServiceServer(Links(app.clone()))))
+        .add_service(limited!(ProgramServiceServer(Programs(app.clone()))))
         .prepare()
         .into_axum_router()
 }

@@ -158,17 +158,10 @@ impl Chance {
     fn running(&self, now: Micros) -> Finding {
         let program = &self.program;
         let begun = program.start_time.is_none_or(|start| start <= now);
-        let over = program.end_time.is_some_and(|end| end <= now);
+        let over = program.ended_at(now);
         let time = |t: Option<Micros>| t.map(|t| t.to_string()).unwrap_or_default();
-        let refusal = if program.state == ProgramState::Ended || over {
-            let end = match program.state {
-                ProgramState::Ended => Some(program.update_time),
-                _ => program.end_time,
-            };
-            Some(
-                self.refuse(Reason::ProgramEnded, "the program has ended")
-                    .with("endTime", time(end)),
-            )
+        let refusal = if over.is_some() {
+            Some(program.over(over))
         } else if program.state == ProgramState::Paused {
             Some(self.refuse(Reason::ProgramPaused, "the program is paused"))
         } else if begun {

@@ -42,7 +42,7 @@ pub use name::{
 };
 pub use phone::Phone;
 pub use placement::{Placement, PlacementState, Surface};
-pub use program::{Enrollment, List, Membership, Program, ProgramState, SurfaceKind};
+pub use program::{Enrollment, List, Membership, Program, ProgramDraft, ProgramState, SurfaceKind};
 pub use reason::Reason;
 pub use refusal::{Refusal, Violation};
 pub use text::text;

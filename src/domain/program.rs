@@ -1,11 +1,17 @@
 //! Programs: on what terms merchants may use cards, and which merchants are in.
 
+mod draft;
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ContactKind, Merchant, Micros, Money, ProgramName, Surface, card::etag, eligibility::Terms,
-    time::after,
+    ContactKind, EnrollmentName, Merchant, Micros, Money, ProgramName, Reason, Refusal, Surface, card::etag,
+    eligibility::Terms, time::after,
 };
+
+pub use draft::ProgramDraft;
 
 /// What `share_permille` is a part of.
 pub const EVERYBODY: u16 = 1000;
@@ -136,6 +142,28 @@ impl Program {
             .min()
     }
 
+    /// Since when it is over for good: by a call, or by its date.
+    pub fn ended_at(&self, now: Micros) -> Option<Micros> {
+        let by_date = self.end_time.filter(|end| *end <= now);
+        let by_call = (self.state == ProgramState::Ended).then_some(self.update_time);
+        [by_date, by_call].into_iter().flatten().min()
+    }
+
+    /// `PROGRAM_ENDED` once it was ended by a call; one whose date has passed may yet be given
+    /// another.
+    pub fn not_ended(&self, now: Micros) -> Result<(), Refusal> {
+        if self.state != ProgramState::Ended {
+            return Ok(());
+        }
+        Err(self.over(self.ended_at(now)).about(&self.name))
+    }
+
+    pub(super) fn over(&self, since: Option<Micros>) -> Refusal {
+        Refusal::new(Reason::ProgramEnded, "the program has ended")
+            .with("program", self.name.to_string())
+            .with("endTime", since.map(|t| t.to_string()).unwrap_or_default())
+    }
+
     /// Whether the share or the list lets the merchant in, and which of them it was.
     pub fn membership(&self, merchant: &Merchant, list: Option<List>) -> Membership {
         match list {
@@ -193,6 +221,45 @@ pub struct Enrollment {
 }
 
 impl Enrollment {
+    /// A merchant put onto a list; `old` is what stood before it was taken off, whose versions
+    /// go on.
+    pub fn new(
+        program: &Program,
+        merchant: Merchant,
+        list: List,
+        old: Option<&Self>,
+        now: Micros,
+    ) -> Self {
+        let time = old.map_or(now, |old| after(old.update_time, now));
+        Self {
+            program: program.name.clone(),
+            program_no: program.no,
+            merchant,
+            list,
+            deleted: false,
+            version: old.map_or(1, |old| old.version + 1),
+            create_time: time,
+            update_time: time,
+        }
+    }
+
+    /// The next version: off the list.
+    pub fn deleted(self, now: Micros) -> Self {
+        Self {
+            deleted: true,
+            version: self.version + 1,
+            update_time: after(self.update_time, now),
+            ..self
+        }
+    }
+
+    pub fn name(&self) -> EnrollmentName {
+        EnrollmentName {
+            program: self.program.clone(),
+            merchant: self.merchant.clone(),
+        }
+    }
+
     pub fn etag(&self) -> String {
         etag(self.program_no, self.version)
     }

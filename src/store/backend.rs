@@ -22,6 +22,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 const IDLE_BEFORE_PING: Duration = Duration::from_secs(30);
 /// Names the lock under which PostgreSQL's schema changes: "mingpian" in ASCII.
 const MIGRATION_LOCK: i64 = 0x6d69_6e67_7069_616e;
+/// Names the lock under which programs are counted: "programs" in ASCII.
+const PROGRAMS_LOCK: i64 = 0x7072_6f67_7261_6d73;
 
 /// The writer's pool and the readers'; on PostgreSQL they are one.
 pub(super) async fn connect(options: &Options) -> Result<(DatabaseConnection, DatabaseConnection)> {
@@ -136,6 +138,14 @@ impl Db<DatabaseTransaction> {
         );
         self.0.execute_raw(statement).await?;
         Ok(())
+    }
+
+    /// Counting and inserting programs, likewise.
+    pub async fn lock_programs(&self) -> Result<()> {
+        if self.0.get_database_backend() != DbBackend::Postgres {
+            return Ok(());
+        }
+        advisory_lock(&self.0, PROGRAMS_LOCK).await
     }
 }
 
