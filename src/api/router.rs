@@ -11,8 +11,7 @@ use super::{
     pb::{
         self, card_service_server::CardServiceServer, link_service_server::LinkServiceServer,
         placement_service_server::PlacementServiceServer,
-        program_service_server::ProgramServiceServer,
-        serving_service_server::ServingServiceServer,
+        program_service_server::ProgramServiceServer, serving_service_server::ServingServiceServer,
     },
     placements::Placements,
     programs::Programs,

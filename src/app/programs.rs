@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Check, Enrollment, EnrollmentName, List, Program, ProgramDraft, ProgramName,
-        ProgramState, Reason, Refusal,
+        Check, Enrollment, EnrollmentName, List, Program, ProgramDraft, ProgramName, ProgramState,
+        Reason, Refusal,
     },
     store::AuditEntry,
 };

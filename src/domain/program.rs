@@ -7,8 +7,8 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ContactKind, EnrollmentName, Merchant, Micros, Money, ProgramName, Reason, Refusal, Surface, card::etag,
-    eligibility::Terms, time::after,
+    ContactKind, EnrollmentName, Merchant, Micros, Money, ProgramName, Reason, Refusal, Surface,
+    card::etag, eligibility::Terms, time::after,
 };
 
 pub use draft::ProgramDraft;

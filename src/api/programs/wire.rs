@@ -9,12 +9,9 @@ use crate::{
     },
     app::{Preview, Sample},
     domain::{
-        Check, Enrollment, List, Money, Program, ProgramDraft, ProgramState, Refusal,
-        SurfaceKind,
+        Check, Enrollment, List, Money, Program, ProgramDraft, ProgramState, Refusal, SurfaceKind,
         money::CURRENCY,
-        program::{
-            DEFAULT_SERVING_GRACE_DAYS, DEFAULT_THRESHOLD, DEFAULT_WINDOW_DAYS, EVERYBODY,
-        },
+        program::{DEFAULT_SERVING_GRACE_DAYS, DEFAULT_THRESHOLD, DEFAULT_WINDOW_DAYS, EVERYBODY},
     },
 };
 
@@ -57,7 +54,7 @@ pub fn changes(program: pb::Program, mask: Option<&FieldMask>) -> Result<Program
 
 fn read(check: &mut Check, fields: &[&str], p: pb::Program) -> ProgramDraft {
     let mut draft = ProgramDraft::default();
-    let mut time = |check: &mut Check, field: &str, time: Option<&prost_types::Timestamp>| {
+    let time = |check: &mut Check, field: &str, time: Option<&prost_types::Timestamp>| {
         time.and_then(|time| check.field(format!("program.{field}"), micros(time)))
     };
     for field in fields {
