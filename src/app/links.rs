@@ -8,6 +8,7 @@ use super::{
 };
 use crate::domain::{
     ContactKind, Door, Link, LinkName, Merchant, Origin, PlacementName, Reason, Refusal, TapToken,
+    gate,
     serving::{self, Candidate},
     token,
 };
@@ -37,10 +38,11 @@ impl App {
             card,
             standing: Arc::new(standing),
         };
-        let kind = match draft.kind {
-            Some(kind) => kind,
-            None => serving::first_kind(Door::Configure, &candidate, write.now)?,
-        };
+        let shown = serving::shown(Door::Configure, &candidate, write.now)?;
+        let kind = draft.kind.or(shown.first().copied());
+        let kind = kind
+            .filter(|kind| shown.contains(kind))
+            .ok_or_else(|| gate::not_shown(&candidate.placement, draft.kind))?;
         let clearance = serving::judge(Door::Configure, &candidate, &[kind], write.now)?;
         let placement = &candidate.placement;
         let link = Link {

@@ -62,7 +62,7 @@ impl App {
             return Err(exists(&placement.name).into());
         }
         let standing = self.standing(&write, placement.name.merchant()).await?;
-        let facts = Facts::placement(&standing, &card, &placement);
+        let facts = Facts::placement(&standing, &card, &placement).kinds(&placement.kinds);
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
         self.room_for_a_placement(&write, placement.name.merchant())
             .await?;
@@ -115,7 +115,7 @@ impl App {
         let placement = changed(&old, changes, write.now)?;
         let card = card_of(&write, &placement.card).await?;
         let standing = self.standing(&write, placement.name.merchant()).await?;
-        let facts = Facts::placement(&standing, &card, &placement);
+        let facts = Facts::placement(&standing, &card, &placement).kinds(&placement.kinds);
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
         make_way(&write, &call.principal, &placement).await?;
         write
@@ -163,7 +163,7 @@ impl App {
         let placement = old.to(PlacementState::Live, write.now);
         let card = card_of(&write, &placement.card).await?;
         let standing = self.standing(&write, placement.name.merchant()).await?;
-        let facts = Facts::placement(&standing, &card, &placement);
+        let facts = Facts::placement(&standing, &card, &placement).kinds(&placement.kinds);
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
         make_way(&write, &call.principal, &placement).await?;
         write
