@@ -6,6 +6,7 @@ mod contract;
 mod links;
 mod paging;
 mod placements;
+mod programs;
 mod provenance;
 mod requests;
 mod rights;
@@ -25,8 +26,8 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::support::{
-    self, CardClient, Engine, LinkClient, PlacementClient, ServingClient, TestServer, create_card,
-    get_menu, place, tap,
+    self, CardClient, Engine, LinkClient, PlacementClient, ProgramClient, ServingClient,
+    TestServer, create_card, get_menu, place, tap,
 };
 
 /// A server, and a client of each service, for the merchant `klook`.
@@ -36,6 +37,7 @@ struct Api {
     placements: PlacementClient,
     serving: ServingClient,
     links: LinkClient,
+    programs: ProgramClient,
 }
 
 impl Api {
@@ -53,6 +55,7 @@ impl Api {
             placements: server.placements().await,
             serving: server.serving().await,
             links: server.links().await,
+            programs: server.programs().await,
             server,
         }
     }

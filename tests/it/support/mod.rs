@@ -283,6 +283,10 @@ impl TestServer {
         LinkClient::new(self.channel().await)
     }
 
+    pub async fn programs(&self) -> ProgramClient {
+        ProgramClient::new(self.channel().await)
+    }
+
     /// Stops it and waits until it has ended.
     pub async fn end(self) -> Scratch {
         self.stop.cancel();
@@ -294,6 +298,7 @@ impl TestServer {
 pub type CardClient = pb::card_service_client::CardServiceClient<Channel>;
 pub type PlacementClient = pb::placement_service_client::PlacementServiceClient<Channel>;
 pub type ServingClient = pb::serving_service_client::ServingServiceClient<Channel>;
+pub type ProgramClient = pb::program_service_client::ProgramServiceClient<Channel>;
 pub type LinkClient = pb::link_service_client::LinkServiceClient<Channel>;
 
 /// The reason in a status, which every error of ours carries.
