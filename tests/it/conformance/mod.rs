@@ -9,6 +9,7 @@ mod history;
 mod links;
 mod migration;
 mod placements;
+mod programs;
 mod purge;
 mod random;
 mod requests;
