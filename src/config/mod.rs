@@ -93,7 +93,7 @@ impl Settings {
         )
     }
 
-    /// Whether the file of keys may be made at the first start: nobody named one.
+    /// Whether the file of keys may be made for an empty store: nobody named one.
     pub fn keys_may_be_made(&self) -> bool {
         self.keys_file.is_empty()
     }

@@ -6,6 +6,7 @@ mod frames;
 mod health;
 pub mod jwks;
 mod preface;
+mod ring;
 mod seats;
 mod signals;
 pub mod tls;
@@ -34,7 +35,7 @@ use crate::{
     },
     app::{Ambient, App, Rules},
     config::{Mode, Settings},
-    http, keys,
+    http,
     store::{self, Store},
     telemetry, worker,
 };
@@ -103,10 +104,11 @@ impl Server {
     /// a free one.
     pub async fn bind(settings: &Settings, ambient: Ambient) -> anyhow::Result<Self> {
         // What the settings name must be there before anything is made.
-        let keys = keys(settings, &ambient).context("keys_file")?;
+        let ring = ring::read(settings)?;
         let tls = tls_of(settings).context("tls")?;
         let store = Store::open(&store_options(settings)).await?;
         store.migrate().await?;
+        let keys = ring::fit(ring, &store, settings, &ambient).await?;
         let grpc = listen("grpc_listen", settings.grpc_listen).await?;
         let http = listen("http_listen", settings.http_listen).await?;
         let admin = listen("admin_listen", settings.admin_listen).await?;
@@ -222,15 +224,6 @@ async fn listen(key: &'static str, address: SocketAddr) -> anyhow::Result<TcpLis
     TcpListener::bind(address)
         .await
         .with_context(|| format!("{key}: cannot listen on {address}"))
-}
-
-fn keys(settings: &Settings, ambient: &Ambient) -> Result<keys::KeyRing, keys::Problem> {
-    let path = settings.keys_path();
-    if settings.keys_may_be_made() {
-        keys::load_or_make(&path, ambient.random())
-    } else {
-        keys::load(&path)
-    }
 }
 
 /// Whose tokens are accepted, and the layer that asks for one.

@@ -8,6 +8,7 @@ mod entity;
 mod error;
 mod history;
 mod links;
+mod meta;
 mod migration;
 mod placements;
 mod requests;
