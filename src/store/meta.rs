@@ -1,10 +1,10 @@
 //! What the store knows of itself: under which keys it is sealed.
 
-use sea_orm::{ActiveValue::Set, EntityTrait};
+use sea_orm::{ActiveValue::Set, DatabaseConnection, EntityTrait, QuerySelect};
 
 use super::{
     Error, Result, Store,
-    entity::meta::{ActiveModel, Entity},
+    entity::meta::{ActiveModel, Column, Entity},
 };
 
 /// The row with the value that only the right keys open.
@@ -34,4 +34,11 @@ impl Store {
         let kept = self.key_check().await?;
         kept.ok_or_else(|| Error::conflict("the key check was removed meanwhile"))
     }
+}
+
+/// The smallest question that the schema must be there for; the table has a row or two.
+pub(super) async fn look(db: &DatabaseConnection) -> Result<()> {
+    let names = Entity::find().select_only().column(Column::Name);
+    names.into_tuple::<String>().one(db).await?;
+    Ok(())
 }
