@@ -1,7 +1,7 @@
 //! The composition root: settings in, three listeners out, and a way to end them in time.
 
 pub mod accept;
-mod demo;
+pub mod demo;
 mod frames;
 mod health;
 pub mod jwks;
@@ -76,9 +76,7 @@ pub async fn run(settings: Settings, demo: bool) -> anyhow::Result<()> {
     let server = Server::bind(&settings, Ambient::system()).await?;
     tracing::info!(grpc = %server.grpc, http = %server.http, admin = %server.admin, "serving");
     if demo {
-        demo::load(&server.app)
-            .await
-            .context("the sample merchant")?;
+        demo::load(&server.app).await?;
         say(&demo::commands(server.grpc))?;
     }
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
@@ -103,6 +101,9 @@ impl Server {
     /// Opens the store, brings its schema up to date, and binds the listeners; port 0 takes
     /// a free one.
     pub async fn bind(settings: &Settings, ambient: Ambient) -> anyhow::Result<Self> {
+        if settings.tokens_in_clear() {
+            tracing::warn!("grpc_listen leaves loopback without tls: bearer tokens are in clear");
+        }
         // What the settings name must be there before anything is made.
         let ring = ring::read(settings)?;
         let tls = tls_of(settings).context("tls")?;

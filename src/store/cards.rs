@@ -51,6 +51,15 @@ impl<C: ConnectionTrait> Db<C> {
             .collect()
     }
 
+    /// Whether another merchant than this has a card, be it deleted.
+    pub async fn others_have_cards(&self, merchant: &Merchant) -> Result<bool> {
+        let other = card::Entity::find()
+            .select_only()
+            .column(card::Column::No)
+            .filter(card::Column::Merchant.ne(merchant.id()));
+        Ok(other.into_tuple::<i64>().one(&self.0).await?.is_some())
+    }
+
     /// The numbers of cards past their purge time, in order, after this one.
     pub async fn cards_to_purge(&self, now: Micros, after: i64, limit: u64) -> Result<Vec<i64>> {
         Ok(card::Entity::find()

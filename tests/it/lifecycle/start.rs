@@ -3,19 +3,21 @@
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path};
 
 use mingpian::keys;
+use tonic_health::ServingStatus;
 
 use super::{
-    column, database, path, serve_on,
+    becomes, channel, column, database, path, serve_on,
     settings::{CONFIG, ends, mingpian, mode, text},
 };
 use crate::{
     on_both_engines,
-    support::{Engine, Scratch, process::serve},
+    support::{CardClient, Engine, Scratch, create_card, process::serve},
 };
 
 on_both_engines!(
     a_store_sealed_under_other_keys_refuses_to_start,
     a_rotated_ring_still_fits_its_store,
+    a_demo_is_for_a_store_of_its_own,
 );
 
 async fn a_store_sealed_under_other_keys_refuses_to_start(engine: Engine) {
@@ -104,4 +106,60 @@ async fn keys_and_database_are_made_for_their_owner_alone() {
     let mut files = fs::read_dir(&folder).unwrap().map(|f| f.unwrap().path());
     assert!(files.all(|file: std::path::PathBuf| mode(Path::new(&file)) == 0o600));
     assert!(folder.join("cards.db-wal").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_in_clear_are_warned_of_at_the_start() {
+    let scratch = Scratch::new(Engine::Sqlite).await;
+    let more = format!(
+        "public_url = \"https://card.example.com\"\n[auth]\nmode = \"jwt\"\nissuer = \"i\"\n\
+         audience = \"a\"\njwks_file = \"{}\"",
+        path(&scratch, "jwks.json")
+    );
+    scratch.settings(&more);
+    let config = path(&scratch, "settings.toml");
+    let on_loopback = fs::read_to_string(&config).unwrap();
+    // It ends for want of its key set.
+    let said = text(&mingpian(&["serve", "--config", &config], &[]).stderr);
+    assert!(!said.contains("WARN"), "{said}");
+    fs::write(&config, on_loopback.replacen("127.0.0.1:0", "0.0.0.0:0", 1)).unwrap();
+    let said = text(&mingpian(&["serve", "--config", &config], &[]).stderr);
+    let warned = said.lines().find(|l| l.contains("WARN")).unwrap();
+    assert!(
+        warned.contains("grpc_listen") && warned.contains("clear"),
+        "{warned}"
+    );
+}
+
+/// The sample, twice; then somebody works with the store, and the demo leaves it alone.
+async fn a_demo_is_for_a_store_of_its_own(engine: Engine) {
+    let scratch = Scratch::new(engine).await;
+    scratch.settings("");
+    let config = path(&scratch, "settings.toml");
+    for _ in 0..2 {
+        let mut demo = serve(&["--demo", "--config", &config], &[]);
+        let channel = channel(demo.grpc).await;
+        becomes(&channel, ServingStatus::Serving).await;
+        demo.kill();
+    }
+    let cards = "SELECT merchant || '/' || id FROM cards ORDER BY merchant, id";
+    let db = database(&scratch).await;
+    assert_eq!(column(&db, cards).await, ["klook/guide", "klook/main"]);
+
+    let mut plain = serve_on(&scratch, "");
+    let mut client = CardClient::new(channel(plain.grpc).await);
+    client
+        .create_card(create_card("trip", "main"))
+        .await
+        .unwrap();
+    plain.kill();
+    let before = column(&db, cards).await;
+    let refused = mingpian(&["serve", "--demo", "--config", &config], &[]);
+    ends(
+        &refused,
+        CONFIG,
+        "--demo: the store holds other merchants' cards",
+    );
+    assert_eq!(column(&db, cards).await, before);
+    db.close().await.unwrap();
 }
