@@ -12,13 +12,15 @@ async fn the_first_key_check_stays_whoever_comes_later(engine: Engine) {
     for _ in 0..5 {
         let s = Stage::new(engine).await;
         assert_eq!(s.store.key_check().await.unwrap(), None);
-        let replicas = join_all((0..8).map(async |i: u8| {
+        let replica = |i: u8| {
             let mut options = options(&s.scratch.url);
             options.max_connections = 2;
-            let store = Store::open(&options).await.unwrap();
-            tokio::spawn(async move { store.keep_key_check(vec![i]).await.unwrap() })
-        }));
-        let kept = join_all(replicas.await).await;
+            tokio::spawn(async move {
+                let store = Store::open(&options).await.unwrap();
+                store.keep_key_check(vec![i]).await.unwrap()
+            })
+        };
+        let kept = join_all((0..8).map(replica)).await;
         let first = s.store.key_check().await.unwrap().unwrap();
         for kept in kept {
             assert_eq!(kept.unwrap(), first);
