@@ -27,7 +27,8 @@ pub struct Cli {
 enum Command {
     /// Run the service.
     Serve {
-        /// Load a sample merchant and print commands to paste.
+        /// Load a sample merchant and print commands to paste; refused (78) when the store holds
+        /// another merchant's cards.
         #[arg(long)]
         demo: bool,
         #[command(flatten)]

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod card;
 pub mod card_version;
 pub mod link;
+pub mod meta;
 pub mod placement;
 pub mod placement_version;
 pub mod request;
@@ -42,6 +43,7 @@ mod tests {
         same_columns(&db, super::card::Entity).await;
         same_columns(&db, super::card_version::Entity).await;
         same_columns(&db, super::link::Entity).await;
+        same_columns(&db, super::meta::Entity).await;
         same_columns(&db, super::placement::Entity).await;
         same_columns(&db, super::placement_version::Entity).await;
         same_columns(&db, super::request::Entity).await;

@@ -1,4 +1,4 @@
-//! Cards, placements, links, their history, requests, audit.
+//! Cards, placements, links, their history, requests, audit, and what the store knows of itself.
 
 use sea_orm_migration::prelude::*;
 
@@ -23,6 +23,7 @@ impl MigrationTrait for Migration {
             versions(manager, "placement_versions"),
             requests(manager),
             audit(manager),
+            meta(manager),
         ] {
             manager.create_table(table).await?;
         }
@@ -177,6 +178,13 @@ fn audit(m: &SchemaManager<'_>) -> TableCreateStatement {
         .col(text(m, "action"))
         .col(id_column(m, "resource").not_null())
         .col(text(m, "detail"))
+        .take()
+}
+
+fn meta(m: &SchemaManager<'_>) -> TableCreateStatement {
+    table("meta")
+        .col(id_column(m, "name").not_null().primary_key())
+        .col(column("value").binary().not_null())
         .take()
 }
 

@@ -77,9 +77,10 @@ impl<'a> Real<'a> {
                 say(plain_card(next))
             }
             Op::Purge => {
-                let due = tx.lock_cards_to_purge(now, 999).await?;
-                for card in &due {
-                    tx.purge_card(card, now).await?;
+                let due = tx.cards_to_purge(now, 0, 999).await?;
+                for no in &due {
+                    let card = tx.lock_card_to_purge(*no, now).await?;
+                    tx.purge_card(&card.expect("due"), now).await?;
                 }
                 say(due.len())
             }
