@@ -33,7 +33,10 @@ impl LinkService for Links {
             let call = call::write(caller, "CreateLink", &id, &r, r.validate_only)?;
             let mut check = Check::default();
             let draft = draft(&mut check, &parent, r.link.unwrap_or_default());
-            let name = check.field("link_id", self.new_name(parent, &r.link_id));
+            let name = check.field(
+                "link_id",
+                call::new_name::<LinkName>(&self.0, parent, &r.link_id),
+            );
             let (name, draft) = check.done(name.zip(draft))?;
             let link = self.0.create_link(&call, name, draft).await?;
             let then = link.create_time;
@@ -45,12 +48,7 @@ impl LinkService for Links {
     async fn get_link(&self, request: Request<pb::GetLinkRequest>) -> Answer<pb::Link> {
         respond(async {
             let (caller, r) = open(request)?;
-            let name = call::name(
-                &caller,
-                "name",
-                LinkName::parse(&r.name),
-                LinkName::merchant,
-            )?;
+            let name = call::name::<LinkName>(&caller, "name", &r.name)?;
             let link = self.0.link(&name).await?;
             Ok(self.wire(link, self.0.ambient.now()))
         })
@@ -80,12 +78,7 @@ impl LinkService for Links {
     async fn revoke_link(&self, request: Request<pb::RevokeLinkRequest>) -> Answer<pb::Link> {
         respond(async {
             let (caller, mut r) = open(request)?;
-            let name = call::name(
-                &caller,
-                "name",
-                LinkName::parse(&r.name),
-                LinkName::merchant,
-            )?;
+            let name = call::name::<LinkName>(&caller, "name", &r.name)?;
             let id = take(&mut r.request_id);
             let call = call::write(caller, "RevokeLink", &id, &r, false)?;
             let link = self.0.revoke_link(&call, &name, &r.etag).await?;
@@ -112,13 +105,6 @@ impl LinkService for Links {
 }
 
 impl Links {
-    fn new_name(&self, parent: Merchant, id: &str) -> Result<LinkName, &'static str> {
-        if id.is_empty() {
-            return LinkName::new(parent, &self.0.ambient.uuid().to_string());
-        }
-        LinkName::new(parent, id)
-    }
-
     /// The link as it was at that moment: for a write that of the write, or the answer to a
     /// repeated request would be another.
     fn wire(&self, link: Link, at: Micros) -> pb::Link {

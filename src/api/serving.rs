@@ -91,8 +91,7 @@ impl ServingService for Serving {
         use pb::get_card_message_response::Outcome;
         respond(async {
             let (caller, r) = open(request)?;
-            let name = PlacementName::parse(&r.placement);
-            let name = call::name(&caller, "placement", name, PlacementName::merchant)?;
+            let name = call::name::<PlacementName>(&caller, "placement", &r.placement)?;
             let mut check = Check::default();
             let viewer = viewer(&mut check, r.viewer.as_ref());
             let viewer = check.done(viewer)?;
