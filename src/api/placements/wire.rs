@@ -4,7 +4,7 @@ use prost_types::{FieldMask, Timestamp};
 
 use crate::{
     api::{
-        pb,
+        pb::{self, placement::Surface as Wire},
         wire::{kind, kinds, masked, micros, timestamp},
     },
     app::{PlacementChanges, PlacementDraft},
@@ -26,7 +26,7 @@ pub fn draft(check: &mut Check, parent: &Merchant, p: pb::Placement) -> Option<P
         }),
     );
     let kinds = kinds(check, "placement.contact_kinds", &p.contact_kinds);
-    let surface = surface(check, p.surface);
+    let surface = placed(check, p.surface.as_ref());
     let start_time = time(check, "placement.start_time", p.start_time.as_ref());
     let end_time = time(check, "placement.end_time", p.end_time.as_ref());
     let ordered = start_time
@@ -42,22 +42,14 @@ pub fn draft(check: &mut Check, parent: &Merchant, p: pb::Placement) -> Option<P
     })
 }
 
-fn surface(check: &mut Check, surface: Option<pb::placement::Surface>) -> Option<Surface> {
-    use pb::placement::Surface as Wire;
+/// What SendCard makes is not for others to make.
+fn placed(check: &mut Check, surface: Option<&Wire>) -> Option<Surface> {
     match surface {
-        Some(Wire::ChatMenu(menu)) => {
-            position(check, &menu).map(|position| Surface::ChatMenu { position })
-        }
-        Some(Wire::NoteCapsule(capsule)) => check
-            .field(
-                "placement.note_capsule.note",
-                foreign_id(&capsule.note, "notes"),
-            )
-            .map(|note| Surface::NoteCapsule { note }),
         Some(Wire::CardMessage(_)) => {
             check.violation("placement.card_message", "is made by SendCard only");
             None
         }
+        Some(said) => surface_of(check, said),
         None => {
             check.violation("placement", "must have one of chat_menu, note_capsule");
             None
@@ -65,10 +57,28 @@ fn surface(check: &mut Check, surface: Option<pb::placement::Surface>) -> Option
     }
 }
 
-fn position(check: &mut Check, menu: &pb::placement::ChatMenu) -> Option<i32> {
-    let fits = MENU_POSITIONS.contains(&menu.position);
-    check.require(fits, "placement.chat_menu.position", "must be 1 to 3");
-    fits.then_some(menu.position)
+fn surface_of(check: &mut Check, surface: &Wire) -> Option<Surface> {
+    match surface {
+        Wire::ChatMenu(menu) => {
+            let fits = MENU_POSITIONS.contains(&menu.position);
+            check.require(fits, "placement.chat_menu.position", "must be 1 to 3");
+            fits.then_some(Surface::ChatMenu {
+                position: menu.position,
+            })
+        }
+        Wire::NoteCapsule(capsule) => check
+            .field(
+                "placement.note_capsule.note",
+                foreign_id(&capsule.note, "notes"),
+            )
+            .map(|note| Surface::NoteCapsule { note }),
+        Wire::CardMessage(message) => check
+            .field(
+                "placement.card_message.conversation",
+                foreign_id(&message.conversation, "conversations"),
+            )
+            .map(|conversation| Surface::CardMessage { conversation }),
+    }
 }
 
 pub fn time(check: &mut Check, field: &str, time: Option<&Timestamp>) -> Option<Micros> {
@@ -77,21 +87,21 @@ pub fn time(check: &mut Check, field: &str, time: Option<&Timestamp>) -> Option<
 
 const FIELDS: &[&str] = &["contact_kinds", "start_time", "end_time", "chat_menu"];
 
+/// Where the mask names no paths the whole body counts: what does not change must be unset,
+/// or what it is (AIP-203).
 pub fn changes(p: &pb::Placement, mask: Option<&FieldMask>) -> Result<PlacementChanges, Refusal> {
     let mut check = Check::default();
-    let menu = match &p.surface {
-        Some(pb::placement::Surface::ChatMenu(menu)) => Some(menu),
-        _ => None,
-    };
+    let whole = mask.is_none_or(|m| m.paths.is_empty() || m.paths == ["*"]);
+    let menu = matches!(p.surface, Some(Wire::ChatMenu(_)));
     let fields = masked(&mut check, mask, FIELDS, |field| match field {
         "contact_kinds" => !p.contact_kinds.is_empty(),
         "start_time" => p.start_time.is_some(),
         "end_time" => p.end_time.is_some(),
-        _ => menu.is_some(),
+        _ => menu,
     });
     let mut changes = PlacementChanges::default();
-    for field in fields {
-        match field {
+    for field in &fields {
+        match *field {
             "contact_kinds" => {
                 let field = "placement.contact_kinds";
                 changes.kinds = Some(kinds(&mut check, field, &p.contact_kinds));
@@ -104,9 +114,18 @@ pub fn changes(p: &pb::Placement, mask: Option<&FieldMask>) -> Result<PlacementC
                 let field = "placement.end_time";
                 changes.end_time = Some(time(&mut check, field, p.end_time.as_ref()));
             }
-            // With `*` a capsule or a message has no menu to move in.
-            _ => changes.position = menu.and_then(|menu| position(&mut check, menu)),
+            _ => {
+                let rule = "must be set where update_mask names it";
+                check.require(menu || whole, "placement.chat_menu", rule);
+            }
         }
+    }
+    if whole || (menu && fields.contains(&"chat_menu")) {
+        let said = p.surface.as_ref();
+        changes.surface = said.and_then(|surface| surface_of(&mut check, surface));
+    }
+    if whole && !p.card.is_empty() {
+        changes.card = check.field("placement.card", CardName::parse(&p.card));
     }
     check.done(Some(changes))
 }
