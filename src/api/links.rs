@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::{
     call::{self, Page, open, respond},
     pb::{self, link_service_server::LinkService, verify_provenance_response},
-    wire::{kind, kind_of, micros, timestamp},
+    wire::{kind, kind_of, micros, reason, timestamp},
 };
 use crate::{
     app::{App, Evidence, LinkDraft, Provenance, Verdict},
@@ -209,7 +209,7 @@ impl From<Provenance> for pb::VerifyProvenanceResponse {
             merchant: found.placement.merchant().to_string(),
             placement: found.placement.to_string(),
             entitled_at: found.refusal.is_none(),
-            refusal: found.refusal.map_or("", |r| r.as_str()).to_owned(),
+            refusal: found.refusal.map_or(0, |r| reason(r).into()),
             link: found.link.map(|link| link.to_string()).unwrap_or_default(),
             kind: kind(found.kind).into(),
             issue_time: Some(timestamp(found.issue_time)),
