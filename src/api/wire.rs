@@ -67,11 +67,14 @@ pub fn kinds(check: &mut Check, field: &str, numbers: &[i32]) -> Vec<ContactKind
     kinds
 }
 
-/// An absence's word; domain and registry have the same, a test says so.
-pub fn absence(reason: Reason) -> pb::Absence {
-    let reason = pb::ErrorReason::from_str_name(reason.as_str()).unwrap_or_default();
+/// A reason's word; domain and registry have the same, a test says so.
+pub fn reason(reason: Reason) -> pb::ErrorReason {
+    pb::ErrorReason::from_str_name(reason.as_str()).unwrap_or_default()
+}
+
+pub fn absence(why: Reason) -> pb::Absence {
     pb::Absence {
-        reason: reason.into(),
+        reason: reason(why).into(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     App, Call, Result, placements,
-    write::{Begin, etag_matches, no_transition},
+    write::{Begin, Write, etag_matches, no_transition, quota},
 };
 use crate::domain::{
     ContactKind, Door, Link, LinkName, Merchant, Origin, PlacementName, Reason, Refusal, TapToken,
@@ -28,6 +28,10 @@ impl App {
             Begin::Answered(link) => return Ok(link),
             Begin::Fresh(write) => write,
         };
+        write.tx.lock_merchant(name.merchant().id()).await?;
+        if write.tx.link(&name).await?.is_some() {
+            return Err(exists(&name).into());
+        }
         let candidate = write.tx.shown(&draft.placement).await?;
         let candidate = candidate.ok_or_else(|| placements::not_found(&draft.placement))?;
         let clearance = serving::judge(Door::Configure, &candidate, draft.kind, write.now)?;
@@ -36,6 +40,7 @@ impl App {
         let kind = draft.kind.or(first).ok_or_else(|| {
             Refusal::new(Reason::KindNotShown, "the placement shows nothing").about(&placement.name)
         })?;
+        self.room_for_a_link(&write, name.merchant()).await?;
         let link = Link {
             no: 0,
             placement: draft.placement,
@@ -65,6 +70,13 @@ impl App {
             ..link
         };
         write.tx.save_link(&link).await?;
+        let detail = format!(
+            "placement={} kind={} expires={}",
+            link.placement,
+            kind.as_str(),
+            link.expire_time
+        );
+        write.audit("CreateLink", &link.name, detail).await?;
         write.finish(link).await
     }
 
@@ -106,7 +118,17 @@ impl App {
             ..link
         };
         write.tx.save_link(&link).await?;
+        write.audit("RevokeLink", name, String::new()).await?;
         write.finish(link).await
+    }
+
+    /// Counted under the merchant's lock, or two writes would both be the last.
+    async fn room_for_a_link(&self, write: &Write<'_>, merchant: &Merchant) -> Result<()> {
+        let limit = self.rules.links_per_merchant;
+        if write.tx.count_links(merchant, write.now).await? >= limit {
+            return Err(quota(merchant, "links", limit).into());
+        }
+        Ok(())
     }
 
     /// The address to publish; none where there is no token.

@@ -97,9 +97,9 @@ impl App {
         ids.sort_unstable();
         ids.dedup();
         let mut of_note: HashMap<String, Vec<Candidate>> = HashMap::new();
-        for candidate in self.store.reads().capsules(&ids).await? {
-            let visible = caller.may(candidate.0.name.merchant().id());
-            if let (true, Surface::NoteCapsule { note }) = (visible, &candidate.0.surface) {
+        let reads = self.store.reads();
+        for candidate in reads.capsules(&ids, caller.merchants.as_ref()).await? {
+            if let Surface::NoteCapsule { note } = &candidate.0.surface {
                 of_note.entry(note.clone()).or_default().push(candidate);
             }
         }

@@ -26,7 +26,9 @@ pub use check::Check;
 pub use gate::{Clearance, Door, Facts};
 pub use lang::Lang;
 pub use link::Link;
-pub use name::{CardName, ID_RULE, LinkName, Merchant, PlacementName, foreign_id, is_id};
+pub use name::{
+    CardName, ID_RULE, LinkName, Merchant, PlacementName, ResourceName, foreign_id, is_id,
+};
 pub use phone::Phone;
 pub use placement::{Placement, PlacementState, Surface};
 pub use reason::Reason;

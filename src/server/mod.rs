@@ -268,6 +268,7 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
     Rules {
         cards_per_merchant: settings.cards.per_merchant(),
         placements_per_merchant: settings.placements.per_merchant(),
+        links_per_merchant: settings.links.per_merchant(),
         purge_after: settings.cards.purge_after(),
         link_ttl: settings.links.default_ttl(),
         served_ttl: settings.tokens.served_ttl(),

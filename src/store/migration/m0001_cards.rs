@@ -40,6 +40,7 @@ impl MigrationTrait for Migration {
             index("placements_target", "placements", &["target"]),
             index("placements_card", "placements", &["card_no"]),
             unique("links_name", "links", &["merchant", "id"]),
+            index("links_open", "links", &["merchant", "expire_time"]),
             index("requests_time", "requests", &["time"]),
         ] {
             manager.create_index(index).await?;

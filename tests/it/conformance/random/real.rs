@@ -129,7 +129,7 @@ impl<'a> Real<'a> {
             Op::Capsules(notes) => {
                 let notes: Vec<_> = notes.iter().map(|n| format!("{case}{n}")).collect();
                 let notes: Vec<_> = notes.iter().map(String::as_str).collect();
-                sorted(tx.capsules(&notes).await?)
+                sorted(tx.capsules(&notes, None).await?)
             }
             Op::ShownAt(placement, second) => {
                 let at = Micros(NOW.0 + second * 1_000_000);
