@@ -12,6 +12,7 @@ mod rights;
 mod rpc;
 mod serving;
 mod story;
+mod sweep;
 mod tap;
 
 use std::time::Duration;
