@@ -3,6 +3,7 @@
 mod cards;
 mod cases;
 mod contract;
+mod gate;
 mod links;
 mod paging;
 mod placements;
