@@ -20,6 +20,7 @@ on_both_engines!(
     a_committed_write_is_there_after_reopening,
     reads_go_on_while_a_transaction_is_open,
     an_exhausted_pool_is_unavailable_in_time,
+    an_exhausted_pool_leaves_the_ping_its_connection,
     bursts_of_reads_and_writes_all_end,
 );
 
@@ -115,6 +116,17 @@ async fn an_exhausted_pool_is_unavailable_in_time(engine: Engine) {
     assert!(waited >= WAIT && waited < WAIT + 2 * SECOND, "{waited:?}");
     drop(held);
     store.begin().await.unwrap();
+}
+
+async fn an_exhausted_pool_leaves_the_ping_its_connection(engine: Engine) {
+    let s = Stage::new(engine).await;
+    let mut options = options(&s.scratch.url);
+    options.max_connections = 1;
+    options.acquire_timeout = Duration::from_millis(100);
+    let store = Store::open(&options).await.unwrap();
+    let _held = store.begin().await.unwrap();
+    store.begin().await.unwrap_err();
+    store.ping().await.unwrap();
 }
 
 async fn bursts_of_reads_and_writes_all_end(engine: Engine) {

@@ -7,6 +7,7 @@ mod engine;
 mod errors;
 mod history;
 mod links;
+mod meta;
 mod migration;
 mod placements;
 mod programs;

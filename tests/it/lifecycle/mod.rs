@@ -8,6 +8,7 @@ mod privacy;
 mod replicas;
 mod settings;
 mod shutdown;
+mod start;
 
 use std::{
     env,

@@ -242,9 +242,21 @@ impl TestServer {
     }
 
     pub async fn on(scratch: Scratch, settings: &Settings) -> Self {
+        let server = Self::bare(scratch, settings).await;
+        open_to_all(&server.app.store).await;
+        server
+    }
+
+    /// With no program but `programs/default`.
+    pub async fn gated(engine: Engine) -> Self {
+        let scratch = Scratch::new(engine).await;
+        let settings = scratch.settings("");
+        Self::bare(scratch, &settings).await
+    }
+
+    async fn bare(scratch: Scratch, settings: &Settings) -> Self {
         let clock = Clock::default();
         let server = Server::bind(settings, clock.ambient()).await.unwrap();
-        open_to_all(&server.app.store).await;
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         Self {
             app: server.app.clone(),
