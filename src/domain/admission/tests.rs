@@ -1,8 +1,8 @@
-use super::*;
-use crate::domain::{
+use super::super::{
     Day, Money, ProgramDraft, ProgramName,
     eligibility::State::{self, Grace, Locked, Open, Pending},
 };
+use super::*;
 
 const NOW: Micros = Micros(1_767_225_600_000_000);
 const LATER: Micros = Micros(NOW.0 + 1);

@@ -2,8 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use super::super::{Check, ContactKind, Micros, Money, ProgramName, SurfaceKind, text};
 use super::{Program, ProgramState};
-use crate::domain::{Check, ContactKind, Micros, Money, ProgramName, SurfaceKind, text};
 
 /// In code points after NFC.
 const DISPLAY_NAME: RangeInclusive<usize> = 1..=60;

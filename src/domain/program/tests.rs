@@ -1,5 +1,5 @@
+use super::super::Check;
 use super::*;
-use crate::domain::Check;
 
 const NOW: Micros = Micros(1_767_225_600_000_000);
 
