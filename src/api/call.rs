@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::status;
 use crate::{
-    app::{self, Call, Principal, RequestId},
-    domain::{Merchant, Refusal},
+    app::{self, App, Call, Principal, RequestId},
+    domain::{Merchant, Refusal, ResourceName},
     keys::KeyRing,
 };
 
@@ -66,15 +66,18 @@ pub fn merchant(caller: &Principal, field: &str, name: &str) -> Result<Merchant,
 }
 
 /// A resource's name in a field, likewise.
-pub fn name<N>(
-    caller: &Principal,
-    field: &str,
-    parsed: Result<N, String>,
-    merchant: impl Fn(&N) -> &Merchant,
-) -> Result<N, Refusal> {
-    let name = parsed.map_err(|rule| Refusal::field(field, rule))?;
-    caller.permit(merchant(&name))?;
+pub fn name<N: ResourceName>(caller: &Principal, field: &str, name: &str) -> Result<N, Refusal> {
+    let name = N::parse(name).map_err(|rule| Refusal::field(field, rule))?;
+    caller.permit(name.merchant())?;
     Ok(name)
+}
+
+/// The name of what is to be made: with the id that the caller chose, or one of ours.
+pub fn new_name<N: ResourceName>(app: &App, parent: Merchant, id: &str) -> Result<N, &'static str> {
+    if id.is_empty() {
+        return N::new(parent, &app.ambient.uuid().to_string());
+    }
+    N::new(parent, id)
 }
 
 /// One page of a listing by id.

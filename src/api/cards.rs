@@ -1,5 +1,7 @@
 //! `CardService`.
 
+mod wire;
+
 use std::mem::take;
 
 use tonic::{Request, Response, Status};
@@ -7,15 +9,11 @@ use tonic::{Request, Response, Status};
 use super::{
     call::{self, Page, open, respond},
     pb::{self, card_service_server::CardService},
-    wire::{KIND_RULE, kind, kind_of, masked, timestamp},
+    wire::{KIND_RULE, kind_of},
 };
 use crate::{
-    app::{App, CardChanges},
-    domain::{
-        AcquisitionUri, Card, CardDraft, CardName, CardState, Check, Contact, ContactDraft,
-        ContactKind, Detail, DetailDraft, KfUri, Merchant, Phone, Refusal, WechatId, Wecom,
-        WecomTarget, card, is_id, text,
-    },
+    app::App,
+    domain::{CardName, Check, text},
 };
 
 /// The service over an `App`.
@@ -33,8 +31,11 @@ impl CardService for Cards {
             let id = take(&mut r.request_id);
             let call = call::write(caller, "CreateCard", &id, &r, r.validate_only)?;
             let mut check = Check::default();
-            let name = check.field("card_id", self.new_name(parent, &r.card_id));
-            let draft = draft(&mut check, r.card.unwrap_or_default());
+            let name = check.field(
+                "card_id",
+                call::new_name::<CardName>(&self.0, parent, &r.card_id),
+            );
+            let draft = wire::draft(&mut check, r.card.unwrap_or_default());
             let (name, draft) = check.done(name.zip(draft))?;
             Ok(self.0.create_card(&call, name, draft).await?.into())
         })
@@ -44,12 +45,7 @@ impl CardService for Cards {
     async fn get_card(&self, request: Request<pb::GetCardRequest>) -> Answer<pb::Card> {
         respond(async {
             let (caller, r) = open(request)?;
-            let name = call::name(
-                &caller,
-                "name",
-                CardName::parse(&r.name),
-                CardName::merchant,
-            )?;
+            let name = call::name::<CardName>(&caller, "name", &r.name)?;
             Ok(self.0.card(&name).await?.into())
         })
         .await
@@ -81,17 +77,12 @@ impl CardService for Cards {
         respond(async {
             let (caller, mut r) = open(request)?;
             let name = r.card.as_ref().map_or("", |c| &c.name);
-            let name = call::name(
-                &caller,
-                "card.name",
-                CardName::parse(name),
-                CardName::merchant,
-            )?;
+            let name = call::name::<CardName>(&caller, "card.name", name)?;
             let id = take(&mut r.request_id);
             let call = call::write(caller, "UpdateCard", &id, &r, r.validate_only)?;
             let card = r.card.unwrap_or_default();
             let etag = card.etag.clone();
-            let changes = changes(card, r.update_mask.as_ref())?;
+            let changes = wire::changes(card, r.update_mask.as_ref())?;
             Ok(self
                 .0
                 .update_card(&call, &name, &etag, changes)
@@ -104,12 +95,7 @@ impl CardService for Cards {
     async fn delete_card(&self, request: Request<pb::DeleteCardRequest>) -> Answer<pb::Card> {
         respond(async {
             let (caller, mut r) = open(request)?;
-            let name = call::name(
-                &caller,
-                "name",
-                CardName::parse(&r.name),
-                CardName::merchant,
-            )?;
+            let name = call::name::<CardName>(&caller, "name", &r.name)?;
             let id = take(&mut r.request_id);
             let call = call::write(caller, "DeleteCard", &id, &r, false)?;
             Ok(self.0.delete_card(&call, &name, &r.etag).await?.into())
@@ -120,12 +106,7 @@ impl CardService for Cards {
     async fn undelete_card(&self, request: Request<pb::UndeleteCardRequest>) -> Answer<pb::Card> {
         respond(async {
             let (caller, mut r) = open(request)?;
-            let name = call::name(
-                &caller,
-                "name",
-                CardName::parse(&r.name),
-                CardName::merchant,
-            )?;
+            let name = call::name::<CardName>(&caller, "name", &r.name)?;
             let id = take(&mut r.request_id);
             let call = call::write(caller, "UndeleteCard", &id, &r, r.validate_only)?;
             Ok(self.0.undelete_card(&call, &name, &r.etag).await?.into())
@@ -139,12 +120,7 @@ impl CardService for Cards {
     ) -> Answer<pb::RevealContactResponse> {
         respond(async {
             let (caller, r) = open(request)?;
-            let name = call::name(
-                &caller,
-                "name",
-                CardName::parse(&r.name),
-                CardName::merchant,
-            )?;
+            let name = call::name::<CardName>(&caller, "name", &r.name)?;
             let call = call::write(caller, "RevealContact", "", &r, false)?;
             let mut check = Check::default();
             let named = kind_of(r.kind).and_then(|kind| kind.ok_or(KIND_RULE));
@@ -158,245 +134,5 @@ impl CardService for Cards {
             })
         })
         .await
-    }
-}
-
-impl Cards {
-    fn new_name(&self, parent: Merchant, id: &str) -> Result<CardName, &'static str> {
-        if id.is_empty() {
-            return CardName::new(parent, &self.0.ambient.uuid().to_string());
-        }
-        CardName::new(parent, id)
-    }
-}
-
-fn draft(check: &mut Check, card: pb::Card) -> Option<CardDraft> {
-    let display_name = check.field("card.display_name", card::display_name(&card.display_name));
-    let headline = check.field("card.headline", card::headline(&card.headline));
-    let avatar_uri = check.field("card.avatar_uri", card::avatar_uri(&card.avatar_uri));
-    let contacts = contacts(check, card.contacts, Secrets::Required);
-    Some(CardDraft {
-        display_name: display_name?,
-        headline: headline?,
-        avatar_uri: avatar_uri?,
-        contacts,
-    })
-}
-
-const FIELDS: &[&str] = &["display_name", "headline", "avatar_uri", "contacts"];
-
-fn changes(card: pb::Card, mask: Option<&prost_types::FieldMask>) -> Result<CardChanges, Refusal> {
-    let mut check = Check::default();
-    let fields = masked(&mut check, mask, FIELDS, |field| match field {
-        "display_name" => !card.display_name.is_empty(),
-        "headline" => !card.headline.is_empty(),
-        "avatar_uri" => !card.avatar_uri.is_empty(),
-        _ => !card.contacts.is_empty(),
-    });
-    let mut changes = CardChanges::default();
-    for field in fields {
-        match field {
-            "display_name" => {
-                let value = card::display_name(&card.display_name);
-                changes.display_name = check.field("card.display_name", value);
-            }
-            "headline" => {
-                changes.headline = check.field("card.headline", card::headline(&card.headline));
-            }
-            "avatar_uri" => {
-                let value = card::avatar_uri(&card.avatar_uri);
-                changes.avatar_uri = check.field("card.avatar_uri", value);
-            }
-            _ => {
-                changes.contacts = Some(contacts(
-                    &mut check,
-                    card.contacts.clone(),
-                    Secrets::MayBeKept,
-                ))
-            }
-        }
-    }
-    check.done(Some(changes))
-}
-
-/// Whether an empty secret is the one that the card has.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Secrets {
-    Required,
-    MayBeKept,
-}
-
-/// Those that are well-formed, and violations for the rest.
-fn contacts(check: &mut Check, contacts: Vec<pb::Contact>, secrets: Secrets) -> Vec<ContactDraft> {
-    let kinds: Vec<_> = contacts.iter().map(said_kind).collect();
-    card::one_per_kind(check, &kinds);
-    contacts
-        .into_iter()
-        .take(10)
-        .enumerate()
-        .filter_map(|(i, contact)| {
-            let at = format!("card.contacts[{i}]");
-            let label = check.field(format!("{at}.label"), card::label(&contact.label));
-            let detail = detail(check, &at, contact.details, secrets);
-            Some(ContactDraft {
-                label: label?,
-                detail: detail?,
-            })
-        })
-        .collect()
-}
-
-fn said_kind(contact: &pb::Contact) -> Option<ContactKind> {
-    use pb::contact::Details;
-    contact.details.as_ref().map(|details| match details {
-        Details::Wecom(_) => ContactKind::Wecom,
-        Details::Phone(_) => ContactKind::Phone,
-        Details::Wechat(_) => ContactKind::WechatId,
-    })
-}
-
-fn detail(
-    check: &mut Check,
-    at: &str,
-    details: Option<pb::contact::Details>,
-    secrets: Secrets,
-) -> Option<DetailDraft> {
-    use pb::contact::Details;
-    let kept = |secret: &str| secrets == Secrets::MayBeKept && secret.is_empty();
-    match details {
-        None => {
-            check.violation(at, "must have one of wecom, phone, wechat");
-            None
-        }
-        Some(Details::Wecom(wecom)) => Some(DetailDraft::Wecom(self::wecom(check, at, wecom)?)),
-        Some(Details::Phone(phone)) if kept(&phone.number) => Some(DetailDraft::Phone(None)),
-        Some(Details::Phone(phone)) => check
-            .field(format!("{at}.phone.number"), Phone::parse(&phone.number))
-            .map(|phone| DetailDraft::Phone(Some(phone))),
-        Some(Details::Wechat(wechat)) if kept(&wechat.wechat_id) => {
-            Some(DetailDraft::WechatId(None))
-        }
-        Some(Details::Wechat(wechat)) => check
-            .field(
-                format!("{at}.wechat.wechat_id"),
-                WechatId::parse(&wechat.wechat_id),
-            )
-            .map(|id| DetailDraft::WechatId(Some(id))),
-    }
-}
-
-fn wecom(check: &mut Check, at: &str, wecom: pb::WecomContact) -> Option<Wecom> {
-    use pb::wecom_contact::Target;
-    let target = match wecom.target {
-        Some(Target::AcquisitionUri(uri)) => check
-            .field(
-                format!("{at}.wecom.acquisition_uri"),
-                AcquisitionUri::parse(&uri),
-            )
-            .map(WecomTarget::Acquisition),
-        Some(Target::KfUri(uri)) => check
-            .field(format!("{at}.wecom.kf_uri"), KfUri::parse(&uri))
-            .map(WecomTarget::Kf),
-        Some(Target::AcquisitionLink(_)) => {
-            check.violation(
-                format!("{at}.wecom.acquisition_link"),
-                "is not accepted yet; give the link's address as acquisition_uri",
-            );
-            None
-        }
-        None => {
-            check.violation(
-                format!("{at}.wecom"),
-                "must have one of acquisition_uri, kf_uri",
-            );
-            None
-        }
-    };
-    let corp = match wecom.corp.as_str() {
-        "" => Some(None),
-        name => check
-            .field(format!("{at}.wecom.corp"), corp_id(name))
-            .map(Some),
-    };
-    let fallback = match wecom.fallback_kf_uri.as_str() {
-        "" => Some(None),
-        uri => check
-            .field(format!("{at}.wecom.fallback_kf_uri"), KfUri::parse(uri))
-            .map(Some),
-    };
-    Some(Wecom {
-        corp: corp?,
-        target: target?,
-        fallback: fallback?,
-    })
-}
-
-fn corp_id(name: &str) -> Result<String, &'static str> {
-    name.strip_prefix("corps/")
-        .filter(|id| is_id(id))
-        .map(str::to_owned)
-        .ok_or("must be corps/{corp}")
-}
-
-impl From<Card> for pb::Card {
-    fn from(card: Card) -> Self {
-        let state = match card.state {
-            CardState::Active => pb::card::State::Active,
-            CardState::Deleted => pb::card::State::Deleted,
-        };
-        Self {
-            name: card.name.to_string(),
-            state: state.into(),
-            etag: card.etag(),
-            create_time: Some(timestamp(card.create_time)),
-            update_time: Some(timestamp(card.update_time)),
-            delete_time: card.delete_time.map(timestamp),
-            purge_time: card.purge_time.map(timestamp),
-            contacts: card.contacts.into_iter().map(Into::into).collect(),
-            display_name: card.display_name,
-            headline: card.headline,
-            avatar_uri: card.avatar_uri,
-        }
-    }
-}
-
-impl From<Contact> for pb::Contact {
-    fn from(contact: Contact) -> Self {
-        use pb::contact::Details;
-        Self {
-            kind: kind(contact.kind()).into(),
-            label: contact.label,
-            details: Some(match contact.detail {
-                Detail::Wecom(wecom) => Details::Wecom(wecom.into()),
-                Detail::Phone(sealed) => Details::Phone(pb::PhoneContact {
-                    number: String::new(),
-                    masked_number: sealed.mask,
-                }),
-                Detail::WechatId(sealed) => Details::Wechat(pb::WechatContact {
-                    wechat_id: String::new(),
-                    masked_wechat_id: sealed.mask,
-                }),
-            }),
-        }
-    }
-}
-
-impl From<Wecom> for pb::WecomContact {
-    fn from(wecom: Wecom) -> Self {
-        use pb::wecom_contact::Target;
-        Self {
-            corp: wecom
-                .corp
-                .map(|id| format!("corps/{id}"))
-                .unwrap_or_default(),
-            target: Some(match wecom.target {
-                WecomTarget::Acquisition(uri) => Target::AcquisitionUri(uri.as_str().to_owned()),
-                WecomTarget::Kf(uri) => Target::KfUri(uri.as_str().to_owned()),
-            }),
-            fallback_kf_uri: wecom
-                .fallback
-                .map(|uri| uri.as_str().to_owned())
-                .unwrap_or_default(),
-        }
     }
 }

@@ -20,8 +20,7 @@ pub fn subject(caller: &Principal, subject: Option<&request::Subject>) -> Result
             Ok(Subject::Menu(call::merchant(caller, "merchant", name)?))
         }
         Some(request::Subject::Placement(name)) => {
-            let parsed = PlacementName::parse(name);
-            let name = call::name(caller, "placement", parsed, PlacementName::merchant)?;
+            let name: PlacementName = call::name(caller, "placement", name)?;
             Ok(Subject::Placement(name))
         }
         None => Err(Refusal::field(

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::{
     call::{self, Page, open, respond},
     pb::{self, link_service_server::LinkService, verify_provenance_response},
-    wire::{kind, kind_of, micros, timestamp},
+    wire::{kind, kind_of, micros, reason, timestamp},
 };
 use crate::{
     app::{App, Evidence, LinkDraft, Provenance, Verdict},
@@ -33,7 +33,10 @@ impl LinkService for Links {
             let call = call::write(caller, "CreateLink", &id, &r, r.validate_only)?;
             let mut check = Check::default();
             let draft = draft(&mut check, &parent, r.link.unwrap_or_default());
-            let name = check.field("link_id", self.new_name(parent, &r.link_id));
+            let name = check.field(
+                "link_id",
+                call::new_name::<LinkName>(&self.0, parent, &r.link_id),
+            );
             let (name, draft) = check.done(name.zip(draft))?;
             let link = self.0.create_link(&call, name, draft).await?;
             let then = link.create_time;
@@ -45,12 +48,7 @@ impl LinkService for Links {
     async fn get_link(&self, request: Request<pb::GetLinkRequest>) -> Answer<pb::Link> {
         respond(async {
             let (caller, r) = open(request)?;
-            let name = call::name(
-                &caller,
-                "name",
-                LinkName::parse(&r.name),
-                LinkName::merchant,
-            )?;
+            let name = call::name::<LinkName>(&caller, "name", &r.name)?;
             let link = self.0.link(&name).await?;
             Ok(self.wire(link, self.0.ambient.now()))
         })
@@ -80,12 +78,7 @@ impl LinkService for Links {
     async fn revoke_link(&self, request: Request<pb::RevokeLinkRequest>) -> Answer<pb::Link> {
         respond(async {
             let (caller, mut r) = open(request)?;
-            let name = call::name(
-                &caller,
-                "name",
-                LinkName::parse(&r.name),
-                LinkName::merchant,
-            )?;
+            let name = call::name::<LinkName>(&caller, "name", &r.name)?;
             let id = take(&mut r.request_id);
             let call = call::write(caller, "RevokeLink", &id, &r, false)?;
             let link = self.0.revoke_link(&call, &name, &r.etag).await?;
@@ -112,13 +105,6 @@ impl LinkService for Links {
 }
 
 impl Links {
-    fn new_name(&self, parent: Merchant, id: &str) -> Result<LinkName, &'static str> {
-        if id.is_empty() {
-            return LinkName::new(parent, &self.0.ambient.uuid().to_string());
-        }
-        LinkName::new(parent, id)
-    }
-
     /// The link as it was at that moment: for a write that of the write, or the answer to a
     /// repeated request would be another.
     fn wire(&self, link: Link, at: Micros) -> pb::Link {
@@ -223,7 +209,7 @@ impl From<Provenance> for pb::VerifyProvenanceResponse {
             merchant: found.placement.merchant().to_string(),
             placement: found.placement.to_string(),
             entitled_at: found.refusal.is_none(),
-            refusal: found.refusal.map_or("", |r| r.as_str()).to_owned(),
+            refusal: found.refusal.map_or(0, |r| reason(r).into()),
             link: found.link.map(|link| link.to_string()).unwrap_or_default(),
             kind: kind(found.kind).into(),
             issue_time: Some(timestamp(found.issue_time)),

@@ -92,8 +92,7 @@ impl ServingService for Serving {
         use pb::get_card_message_response::Outcome;
         respond(async {
             let (caller, r) = open(request)?;
-            let name = PlacementName::parse(&r.placement);
-            let name = call::name(&caller, "placement", name, PlacementName::merchant)?;
+            let name = call::name::<PlacementName>(&caller, "placement", &r.placement)?;
             let mut check = Check::default();
             let viewer = viewer(&mut check, r.viewer.as_ref());
             let viewer = check.done(viewer)?;
@@ -167,14 +166,14 @@ fn viewer(check: &mut Check, viewer: Option<&pb::Viewer>) -> Option<Viewer> {
         "must be 1 to 64 of [0-9A-Za-z_.:-]",
     );
     check.field("viewer.platform", platform(viewer.platform));
-    let version_fits = viewer.app_version.len() <= 32;
-    check.require(
-        version_fits,
-        "viewer.app_version",
-        "must be at most 32 bytes",
-    );
-    let locale_fits = viewer.locale.len() <= 35;
-    check.require(locale_fits, "viewer.locale", "must be at most 35 bytes");
+    for (field, text, most) in [
+        ("viewer.app_version", &viewer.app_version, 32),
+        ("viewer.locale", &viewer.locale, 35),
+    ] {
+        let fits = text.len() <= most && !text.contains(char::is_control);
+        let rule = format!("must be at most {most} bytes, none of them a control character");
+        check.require(fits, field, rule);
+    }
     Some(Viewer {
         id: id.clone(),
         lang: Lang::of_locale(&viewer.locale),

@@ -67,15 +67,15 @@ pub fn kinds(check: &mut Check, field: &str, numbers: &[i32]) -> Vec<ContactKind
     kinds
 }
 
-/// An absence's word; domain and registry have the same, a test says so.
+/// A reason's word; domain and registry have the same, a test says so.
+pub fn reason(reason: Reason) -> pb::ErrorReason {
+    pb::ErrorReason::from_str_name(reason.as_str()).unwrap_or_default()
+}
+
 pub fn absence(why: Reason) -> pb::Absence {
     pb::Absence {
         reason: reason(why).into(),
     }
-}
-
-pub fn reason(reason: Reason) -> pb::ErrorReason {
-    pb::ErrorReason::from_str_name(reason.as_str()).unwrap_or_default()
 }
 
 /// The fields of a mask: `*` is all of them, an absent mask those that are set (AIP-134).

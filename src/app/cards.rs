@@ -1,15 +1,14 @@
 //! Cards: create, read, change, delete, undelete, reveal.
 
+use std::fmt::Display;
+
 use super::{
     App, Call, Opened, Result,
     write::{Begin, Write, etag_matches, no_transition, quota},
 };
-use crate::{
-    domain::{
-        Card, CardDraft, CardName, CardState, ContactDraft, ContactKind, Door, Facts, Merchant,
-        Micros, Reason, Refusal, card, gate,
-    },
-    store::AuditEntry,
+use crate::domain::{
+    Card, CardDraft, CardName, CardState, ContactDraft, ContactKind, Door, Facts, Merchant, Micros,
+    Reason, Refusal, card, gate,
 };
 
 /// What is to change; `None` leaves a field as it is.
@@ -171,16 +170,11 @@ impl App {
         let card = present(write.tx.card(name).await?, name, write.now)?;
         let clearance = gate::reveal(&card, kind, write.now)?;
         let opened = self.open_contact(&clearance, &card, kind)?;
-        write
-            .tx
-            .audit(AuditEntry {
-                time: write.now,
-                actor: write.author.to_owned(),
-                action: "RevealContact".to_owned(),
-                resource: name.to_string(),
-                detail: format!("kind={} purpose={purpose}", kind.as_str()),
-            })
-            .await?;
+        // A purpose may name a person.
+        let place = audit_place(name);
+        let purpose = self.keys.seal_text(&place, purpose, self.ambient.random());
+        let detail = format!("kind={} purpose={purpose}", kind.as_str());
+        write.audit("RevealContact", name, detail).await?;
         write.finish(()).await?;
         Ok(opened)
     }
@@ -193,6 +187,11 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// Where a sealed fact of a resource's audit row stands.
+fn audit_place(resource: impl Display) -> String {
+    format!("audit/{resource}")
 }
 
 /// The card under a write's lock, as the caller knows it.

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     App, Call, Result, placements,
-    write::{Begin, etag_matches, no_transition},
+    write::{Begin, Write, etag_matches, no_transition, quota},
 };
 use crate::domain::{
     ContactKind, Door, Link, LinkName, Merchant, Origin, PlacementName, Reason, Refusal, TapToken,
+    gate,
     serving::{self, Candidate},
     token,
 };
@@ -29,6 +30,10 @@ impl App {
             Begin::Answered(link) => return Ok(link),
             Begin::Fresh(write) => write,
         };
+        write.tx.lock_merchant(name.merchant().id()).await?;
+        if write.tx.link(&name).await?.is_some() {
+            return Err(exists(&name).into());
+        }
         let shown = write.tx.shown(&draft.placement).await?;
         let (placement, card) = shown.ok_or_else(|| placements::not_found(&draft.placement))?;
         let standing = self.standing(&write, placement.name.merchant()).await?;
@@ -37,12 +42,14 @@ impl App {
             card,
             standing: Arc::new(standing),
         };
-        let kind = match draft.kind {
-            Some(kind) => kind,
-            None => serving::first_kind(Door::Configure, &candidate, write.now)?,
-        };
+        let shown = serving::shown(Door::Configure, &candidate, write.now)?;
+        let kind = draft.kind.or(shown.first().copied());
+        let kind = kind
+            .filter(|kind| shown.contains(kind))
+            .ok_or_else(|| gate::not_shown(&candidate.placement, draft.kind))?;
         let clearance = serving::judge(Door::Configure, &candidate, &[kind], write.now)?;
         let placement = &candidate.placement;
+        self.room_for_a_link(&write, name.merchant()).await?;
         let link = Link {
             no: 0,
             placement: draft.placement,
@@ -72,6 +79,13 @@ impl App {
             ..link
         };
         write.tx.save_link(&link).await?;
+        let detail = format!(
+            "placement={} kind={} expires={}",
+            link.placement,
+            kind.as_str(),
+            link.expire_time
+        );
+        write.audit("CreateLink", &link.name, detail).await?;
         write.finish(link).await
     }
 
@@ -113,7 +127,17 @@ impl App {
             ..link
         };
         write.tx.save_link(&link).await?;
+        write.audit("RevokeLink", name, String::new()).await?;
         write.finish(link).await
+    }
+
+    /// Counted under the merchant's lock, or two writes would both be the last.
+    async fn room_for_a_link(&self, write: &Write<'_>, merchant: &Merchant) -> Result<()> {
+        let limit = self.rules.links_per_merchant;
+        if write.tx.count_links(merchant, write.now).await? >= limit {
+            return Err(quota(merchant, "links", limit).into());
+        }
+        Ok(())
     }
 
     /// The address to publish; none where there is no token.

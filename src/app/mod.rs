@@ -46,6 +46,8 @@ pub struct App {
 pub struct Rules {
     pub cards_per_merchant: u64,
     pub placements_per_merchant: u64,
+    /// Those that open.
+    pub links_per_merchant: u64,
     /// From a card's deletion to its purge.
     pub purge_after: Duration,
     /// How long a link opens when nobody says.

@@ -25,8 +25,10 @@ pub struct PlacementChanges {
     pub kinds: Option<Vec<ContactKind>>,
     pub start_time: Option<Option<Micros>>,
     pub end_time: Option<Option<Micros>>,
-    /// Of a chat menu's.
-    pub position: Option<i32>,
+    /// Only a chat menu's position may be another.
+    pub surface: Option<Surface>,
+    /// Must be what it is.
+    pub card: Option<CardName>,
 }
 
 impl App {
@@ -62,7 +64,7 @@ impl App {
             return Err(exists(&placement.name).into());
         }
         let standing = self.standing(&write, placement.name.merchant()).await?;
-        let facts = Facts::placement(&standing, &card, &placement);
+        let facts = Facts::placement(&standing, &card, &placement).kinds(&placement.kinds);
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
         self.room_for_a_placement(&write, placement.name.merchant())
             .await?;
@@ -115,7 +117,7 @@ impl App {
         let placement = changed(&old, changes, write.now)?;
         let card = card_of(&write, &placement.card).await?;
         let standing = self.standing(&write, placement.name.merchant()).await?;
-        let facts = Facts::placement(&standing, &card, &placement);
+        let facts = Facts::placement(&standing, &card, &placement).kinds(&placement.kinds);
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
         make_way(&write, &call.principal, &placement).await?;
         write
@@ -163,7 +165,7 @@ impl App {
         let placement = old.to(PlacementState::Live, write.now);
         let card = card_of(&write, &placement.card).await?;
         let standing = self.standing(&write, placement.name.merchant()).await?;
-        let facts = Facts::placement(&standing, &card, &placement);
+        let facts = Facts::placement(&standing, &card, &placement).kinds(&placement.kinds);
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
         make_way(&write, &call.principal, &placement).await?;
         write
@@ -241,17 +243,15 @@ fn vouched(caller: &Principal, surface: &Surface) -> Result<(), Refusal> {
 }
 
 fn changed(old: &Placement, changes: PlacementChanges, now: Micros) -> Result<Placement> {
-    let surface = match (changes.position, &old.surface) {
-        (None, surface) => surface.clone(),
-        (Some(position), Surface::ChatMenu { .. }) => Surface::ChatMenu { position },
-        (Some(_), _) => {
-            return Err(Refusal::field(
-                "placement.chat_menu",
-                "must stay unset: the surface does not change",
-            )
-            .into());
-        }
-    };
+    if changes.card.is_some_and(|card| card != old.card) {
+        return Err(fixed("placement.card").into());
+    }
+    let surface = changes.surface.unwrap_or_else(|| old.surface.clone());
+    match (&surface, &old.surface) {
+        (Surface::ChatMenu { .. }, Surface::ChatMenu { .. }) => {}
+        (new, old) if new == old => {}
+        (new, _) => return Err(fixed(field_of(new)).into()),
+    }
     let placement = Placement {
         kinds: changes.kinds.unwrap_or_else(|| old.kinds.clone()),
         start_time: changes.start_time.unwrap_or(old.start_time),
@@ -263,6 +263,18 @@ fn changed(old: &Placement, changes: PlacementChanges, now: Micros) -> Result<Pl
         Ok(placement)
     } else {
         Err(Refusal::field("placement.end_time", "must be after start_time").into())
+    }
+}
+
+fn fixed(field: &str) -> Refusal {
+    Refusal::field(field, "does not change; leave it unset, or as it is")
+}
+
+fn field_of(surface: &Surface) -> &'static str {
+    match surface {
+        Surface::ChatMenu { .. } => "placement.chat_menu",
+        Surface::NoteCapsule { .. } => "placement.note_capsule",
+        Surface::CardMessage { .. } => "placement.card_message",
     }
 }
 

@@ -58,6 +58,8 @@ impl App {
         }
         let token = match self.read(evidence) {
             Ok(token) => token,
+            // Else who may see nothing of others could tell their tokens from forged ones.
+            Err(Verdict::Forged) if caller.limited() => return Ok(Verdict::None.into()),
             Err(verdict) => return Ok(verdict.into()),
         };
         let Some(current) = self.store.reads().shown_by_no(token.placement_no).await? else {

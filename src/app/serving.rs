@@ -102,8 +102,8 @@ impl App {
         ids.dedup();
         let mut of_note: HashMap<String, Vec<Candidate>> = HashMap::new();
         let serving = self.serving(viewer);
-        let mut shown = self.store.reads().capsules(&ids).await?;
-        shown.retain(|(placement, _)| caller.may(placement.name.merchant().id()));
+        let reads = self.store.reads();
+        let shown = reads.capsules(&ids, caller.merchants.as_ref()).await?;
         for candidate in self.candidates(shown, serving.now).await? {
             if let Surface::NoteCapsule { note } = &candidate.placement.surface {
                 of_note.entry(note.clone()).or_default().push(candidate);

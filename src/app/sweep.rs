@@ -2,31 +2,55 @@
 //! it: both are treated as gone from that moment on.
 
 use super::{App, Result, write::before};
+use crate::{domain::Micros, store};
 
-/// Cards purged in one transaction.
-const BATCH: u64 = 20;
+/// Cards looked up at once; each is purged in a transaction of its own.
+const PAGE: u64 = 100;
 
 impl App {
-    /// Removes what has had its time; how many cards there were.
+    /// Removes what has had its time; how many cards there were. A card that cannot be
+    /// purged is left for the next sweep, and does not keep the others.
     pub async fn sweep(&self) -> Result<usize> {
         let now = self.ambient.now();
-        let mut purged = 0;
+        let (mut purged, mut after) = (0, 0);
         loop {
-            let tx = self.store.begin().await?;
-            let cards = tx.lock_cards_to_purge(now, BATCH).await?;
-            for card in &cards {
-                tx.purge_card(card, now).await?;
+            let page = self.store.reads().cards_to_purge(now, after, PAGE).await?;
+            let Some(&last) = page.last() else { break };
+            for no in page {
+                purged += usize::from(self.purged(no, now).await?);
             }
-            tx.commit().await?;
-            purged += cards.len();
-            if cards.is_empty() {
-                break;
-            }
+            after = last;
         }
         let tx = self.store.begin().await?;
         tx.forget_answers(before(now, self.rules.keep_answers))
             .await?;
         tx.commit().await?;
         Ok(purged)
+    }
+
+    /// Whether the card is gone now; an error only where the next card would meet it too.
+    async fn purged(&self, no: i64, now: Micros) -> store::Result<bool> {
+        match self.purge(no, now).await {
+            Err(error) if error.is_unavailable() => Err(error),
+            Err(error) if error.is_conflict() => {
+                tracing::debug!(card = no, %error, "purge put off");
+                Ok(false)
+            }
+            Err(error) => {
+                tracing::error!(card = no, %error, "cannot be purged");
+                Ok(false)
+            }
+            purged => purged,
+        }
+    }
+
+    async fn purge(&self, no: i64, now: Micros) -> store::Result<bool> {
+        let tx = self.store.begin().await?;
+        let Some(card) = tx.lock_card_to_purge(no, now).await? else {
+            return Ok(false);
+        };
+        tx.purge_card(&card, now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{App, Error, Principal, Result};
 use crate::{
     domain::{Merchant, Micros, Reason, Refusal, Standing},
-    store::{Claim, Tx},
+    store::{AuditEntry, Claim, Tx},
 };
 
 /// Who asks for a write, and how.
@@ -102,6 +102,19 @@ impl Write<'_> {
         Ok(answer)
     }
 
+    /// Leaves a row on the audit trail, in this transaction. `detail`: facts, in clear only
+    /// where they are not personal.
+    pub async fn audit(&self, action: &str, resource: impl ToString, detail: String) -> Result<()> {
+        let entry = AuditEntry {
+            time: self.now,
+            actor: self.author.to_owned(),
+            action: action.to_owned(),
+            resource: resource.to_string(),
+            detail,
+        };
+        Ok(self.tx.audit(entry).await?)
+    }
+
     async fn earlier_answer<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let Some(request) = self.call.request.as_ref().filter(|_| !self.call.dry_run) else {
             return Ok(None);
@@ -170,7 +183,7 @@ pub(super) fn no_transition(name: impl ToString, state: &'static str) -> Refusal
 pub(super) fn quota(merchant: impl ToString, what: &str, limit: u64) -> Refusal {
     Refusal::new(
         Reason::QuotaExhausted,
-        format!("a merchant may have {limit} {what}; delete one first"),
+        format!("a merchant may have {limit} {what}; withdraw one first"),
     )
     .about(merchant.to_string())
     .with("limit", limit.to_string())

@@ -4,7 +4,7 @@ use std::{error::Error, io};
 
 use mingpian::{
     config, keys,
-    server::{jwks, tls},
+    server::{demo, jwks, tls},
     store,
 };
 
@@ -26,7 +26,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
 }
 
 fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
-    if error.is::<config::Error>() {
+    if error.is::<config::Error>() || error.is::<demo::NotADemo>() {
         Some(CONFIG)
     } else if let Some(e) = error.downcast_ref::<jwks::LoadError>() {
         Some(match e {

@@ -1,16 +1,19 @@
 //! `mingpian health`: grpc.health.v1 asked from outside, for containers and units.
 
 use std::{
+    fs,
     io::{Write, stdout},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::Context;
+use clap::Args;
 use mingpian::config::Settings;
 use tonic::{
     Code,
-    transport::{ClientTlsConfig, Endpoint},
+    transport::{Certificate, ClientTlsConfig, Endpoint, Identity},
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
@@ -18,6 +21,48 @@ use super::exit;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const NOT_WELL: u8 = 1;
+
+/// How to know a server with TLS, and to be known to it.
+#[derive(Args, Debug, Default)]
+pub struct Tls {
+    /// The authority that signed the server's certificate, PEM; without it, the system's.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The name in the server's certificate, where it is not the address's.
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
+    /// This client's certificate, PEM, for mutual TLS.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// That certificate's private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+}
+
+impl Tls {
+    fn asked_for(&self) -> bool {
+        self.ca.is_some() || self.domain.is_some() || self.cert.is_some()
+    }
+
+    fn client(&self) -> anyhow::Result<ClientTlsConfig> {
+        let mut tls = ClientTlsConfig::new();
+        tls = match &self.ca {
+            Some(file) => tls.ca_certificate(Certificate::from_pem(read(file)?)),
+            None => tls.with_native_roots(),
+        };
+        if let Some(name) = &self.domain {
+            tls = tls.domain_name(name);
+        }
+        if let Some((cert, key)) = self.cert.as_ref().zip(self.key.as_ref()) {
+            tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
+        }
+        Ok(tls)
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(file).with_context(|| file.display().to_string())
+}
 
 /// Where a server with these settings is reached from the same machine.
 pub fn own_address(settings: &Settings) -> String {
@@ -35,9 +80,10 @@ pub fn own_address(settings: &Settings) -> String {
 }
 
 /// Prints the state of `service`: SERVING, NOT_SERVING, SERVICE_UNKNOWN or UNREACHABLE.
-/// 0 for the first, 1 for the others.
-pub async fn ask(address: &str, service: String) -> anyhow::Result<u8> {
-    let state = state(address, service).await.unwrap_or_else(|error| {
+/// 0 for the first, 1 for the others. An address without a scheme has TLS if `tls` says how.
+pub async fn ask(address: &str, tls: &Tls, service: String) -> anyhow::Result<u8> {
+    let endpoint = endpoint(address, tls)?;
+    let state = state(endpoint, service).await.unwrap_or_else(|error| {
         eprintln!("mingpian: {error:#}");
         "UNREACHABLE"
     });
@@ -49,19 +95,24 @@ pub async fn ask(address: &str, service: String) -> anyhow::Result<u8> {
     })
 }
 
-async fn state(address: &str, service: String) -> anyhow::Result<&'static str> {
-    let url = if address.contains("://") {
-        address.to_owned()
-    } else {
-        format!("http://{address}")
+fn endpoint(address: &str, tls: &Tls) -> anyhow::Result<Endpoint> {
+    let url = match address {
+        _ if address.contains("://") => address.to_owned(),
+        _ if tls.asked_for() => format!("https://{address}"),
+        _ => format!("http://{address}"),
     };
-    let mut endpoint = Endpoint::from_shared(url)
+    let endpoint = Endpoint::from_shared(url)
         .context("the address")?
         .connect_timeout(TIMEOUT)
         .timeout(TIMEOUT);
     if endpoint.uri().scheme_str() == Some("https") {
-        endpoint = endpoint.tls_config(ClientTlsConfig::new().with_native_roots())?;
+        return Ok(endpoint.tls_config(tls.client()?)?);
     }
+    anyhow::ensure!(!tls.asked_for(), "an http:// address has no TLS");
+    Ok(endpoint)
+}
+
+async fn state(endpoint: Endpoint, service: String) -> anyhow::Result<&'static str> {
     let channel = endpoint.connect().await.context("cannot connect")?;
     match HealthClient::new(channel)
         .check(HealthCheckRequest { service })
@@ -95,16 +146,20 @@ mod tests {
                 .serve_with_incoming(incoming),
         );
 
+        let asked = async |service: &str| {
+            let endpoint = endpoint(&address, &Tls::default()).unwrap();
+            state(endpoint, service.to_owned()).await.unwrap()
+        };
         for (status, word) in [
             (ServingStatus::Serving, "SERVING"),
             (ServingStatus::NotServing, "NOT_SERVING"),
         ] {
             reporter.set_service_status("cards", status).await;
-            assert_eq!(state(&address, "cards".to_owned()).await.unwrap(), word);
+            assert_eq!(asked("cards").await, word);
         }
-        let unknown = state(&address, "other".to_owned()).await.unwrap();
-        assert_eq!(unknown, "SERVICE_UNKNOWN");
-        assert_eq!(ask("127.0.0.1:1", String::new()).await.unwrap(), NOT_WELL);
+        assert_eq!(asked("other").await, "SERVICE_UNKNOWN");
+        let away = ask("127.0.0.1:1", &Tls::default(), String::new()).await;
+        assert_eq!(away.unwrap(), NOT_WELL);
     }
 
     #[test]

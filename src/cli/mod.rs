@@ -27,7 +27,8 @@ pub struct Cli {
 enum Command {
     /// Run the service.
     Serve {
-        /// Load a sample merchant and print commands to paste.
+        /// Load a sample merchant and print commands to paste; refused (78) when the store holds
+        /// another merchant's cards.
         #[arg(long)]
         demo: bool,
         #[command(flatten)]
@@ -47,6 +48,8 @@ enum Command {
         /// the settings say.
         #[arg(long)]
         address: Option<String>,
+        #[command(flatten)]
+        tls: health::Tls,
         /// A file of settings.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
@@ -132,13 +135,14 @@ impl Cli {
             Command::Health {
                 service,
                 address,
+                tls,
                 config,
             } => {
                 let address = match address {
                     Some(address) => address,
                     None => health::own_address(&settings(config)?),
                 };
-                return health::ask(&address, service).await;
+                return health::ask(&address, &tls, service).await;
             }
             Command::CheckConfig { layers } => {
                 write!(stdout(), "{}", toml::to_string(&layers.load()?)?)?;
@@ -170,12 +174,17 @@ mod tests {
             "serve --demo --config f --grpc-listen a --http-listen b --admin-listen c --store-url d",
             "migrate",
             "health --service s --address a",
+            "health --address a --ca f --domain d --cert f --key f",
             "check-config",
             "keys new --file f",
             "keys activate --file f 2",
         ] {
             let words = std::iter::once("mingpian").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+        for half in ["--cert f", "--key f"] {
+            let words = ["mingpian", "health"].into_iter().chain(half.split(' '));
+            assert!(Cli::try_parse_from(words).is_err(), "{half}");
         }
     }
 }

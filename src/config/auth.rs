@@ -3,10 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Url;
 
 use super::{
-    Error,
+    Error, leads_to_loopback,
     value::{Whole, word},
 };
 
@@ -98,18 +98,12 @@ impl Auth {
 
 fn parse_url(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).map_err(|_| "must be a URL")?;
-    let on_loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
     match url.scheme() {
         _ if !url.username().is_empty() || url.password().is_some() => {
             Err("must not hold a user name or password")
         }
         "https" => Ok(url),
-        "http" if on_loopback => Ok(url),
+        "http" if leads_to_loopback(&url) => Ok(url),
         _ => Err("must be https, or http on loopback"),
     }
 }

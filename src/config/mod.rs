@@ -18,7 +18,7 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Host, Url};
 
 pub use admin::Admin;
 pub use auth::{Auth, KeySource, Mode};
@@ -95,9 +95,16 @@ impl Settings {
         )
     }
 
-    /// Whether the file of keys may be made at the first start: nobody named one.
+    /// Whether the file of keys may be made for an empty store: nobody named one.
     pub fn keys_may_be_made(&self) -> bool {
         self.keys_file.is_empty()
+    }
+
+    /// Whether bearer tokens come over the network in clear text, for anyone on the way to take.
+    pub fn tokens_in_clear(&self) -> bool {
+        self.auth.mode == Mode::Jwt
+            && !on_loopback(self.grpc_listen)
+            && self.tls.identity().is_none()
     }
 
     /// Whether reflection is served.
@@ -150,9 +157,11 @@ impl Settings {
         };
         match url.scheme() {
             "https" => {}
-            "http" if self.all_on_loopback() => {}
-            "http" => return refused("must be https when a listener leaves loopback"),
-            _ => return refused("must be https, or http on loopback"),
+            "http" if !self.all_on_loopback() => {
+                return refused("must be https when a listener leaves loopback");
+            }
+            "http" if leads_to_loopback(&url) => {}
+            _ => return refused("must be https, or http to localhost, 127.0.0.1 or ::1"),
         }
         if !url.username().is_empty() || url.password().is_some() {
             return refused("must not hold a user name or password");
@@ -180,6 +189,16 @@ impl Default for Settings {
 
 fn on_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
+}
+
+/// Whether only this machine can be meant by it.
+fn leads_to_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
 }
 
 fn path(text: &str) -> Option<&Path> {

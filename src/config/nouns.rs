@@ -43,10 +43,15 @@ impl Placements {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Links {
+    per_merchant: Whole<1, 1_000_000>,
     default_ttl_days: Whole<1, 30>,
 }
 
 impl Links {
+    /// Links that open at once, for one merchant.
+    pub fn per_merchant(&self) -> u64 {
+        self.per_merchant.get()
+    }
     /// How long a link opens when its maker does not say.
     pub fn default_ttl(&self) -> Duration {
         Duration::from_secs(self.default_ttl_days.get() * DAY)

@@ -190,6 +190,12 @@ fn every_rule_names_its_key() {
         ),
         ("public_url", &[("PUBLIC_URL", "ftp://a")]),
         ("public_url", &[("PUBLIC_URL", "card.example.com")]),
+        ("public_url", &[("PUBLIC_URL", "http://card.example.com")]),
+        ("public_url", &[("PUBLIC_URL", "http://10.1.2.3:8080")]),
+        (
+            "public_url",
+            &[("PUBLIC_URL", "http://localhost.example.com")],
+        ),
         ("public_url", &[("PUBLIC_URL", "https://u:hunter2@a")]),
         ("public_url", &[("PUBLIC_URL", "https://a/?q")]),
         (
@@ -275,4 +281,26 @@ fn keys_lie_beside_the_sqlite_database() {
     );
     let settings = with(&[("KEYS_FILE", "k")]).unwrap();
     assert_eq!(settings.keys_path(), Path::new("k"));
+}
+
+#[test]
+fn a_public_url_without_tls_leads_to_this_machine_alone() {
+    for host in ["localhost", "127.0.0.1:8080", "127.9.9.9", "[::1]:80"] {
+        let url = format!("http://{host}/c");
+        let settings = with(&[("PUBLIC_URL", &url)]).unwrap();
+        assert_eq!(settings.public_url(settings.http_listen), url);
+    }
+}
+
+#[test]
+fn tokens_travel_in_clear_where_neither_loopback_nor_tls_protects_them() {
+    let in_clear =
+        |more: &[(&str, &str)]| with(&[PUBLIC, more].concat()).unwrap().tokens_in_clear();
+    assert!(in_clear(&[]));
+    assert!(!in_clear(&[("GRPC_LISTEN", "127.0.0.1:1")]));
+    assert!(!in_clear(&[
+        ("TLS__CERT_FILE", "c"),
+        ("TLS__KEY_FILE", "k")
+    ]));
+    assert!(!Settings::default().tokens_in_clear());
 }

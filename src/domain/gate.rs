@@ -101,7 +101,10 @@ pub fn judge(door: Door, facts: Facts<'_>, now: Micros) -> Result<Clearance, Ref
         }
     }
     if let (Some(card), Some(placement)) = (facts.card, facts.placement) {
-        kinds_offered(door, facts.kinds, card, placement)?;
+        kinds_there(&facts, card, placement)?;
+        if door == Door::Tap {
+            kinds_shown(door, &facts, placement, now)?;
+        }
     }
     Ok(Clearance {
         door,
@@ -109,6 +112,13 @@ pub fn judge(door: Door, facts: Facts<'_>, now: Micros) -> Result<Clearance, Ref
         card_no: facts.card.map(|card| card.no),
         kind: facts.kinds.first().copied(),
     })
+}
+
+/// What a placement shows: the kinds that the gate lets through, in the menu's order, as many
+/// as its surface has room for; at least one, or why not.
+pub fn shown(door: Door, facts: Facts<'_>, now: Micros) -> Result<Vec<ContactKind>, Refusal> {
+    judge(door, facts, now)?;
+    Ok(open_kinds(door, &facts, now))
 }
 
 /// Whether a contact may be shown in clear to a caller with that right. No program is asked:
@@ -127,16 +137,11 @@ pub fn reveal(card: &Card, kind: ContactKind, now: Micros) -> Result<Clearance, 
 /// program, then the card's and the placement's own.
 pub fn explain(facts: Facts<'_>, now: Micros) -> (Vec<(ProgramName, Finding)>, Vec<Finding>) {
     let standing = facts.standing;
-    let surface = facts.placement.map(|p| p.surface.kind());
+    let offered = offered(&facts);
     let programs = standing.chances.iter().flat_map(|chance| {
-        let offered = offered(&facts);
         let open = |kind: &&ContactKind| chance.program.kinds.contains(kind);
-        let asked = Asked {
-            door: Door::Serve,
-            surface,
-            kind: offered.iter().find(open).or(offered.first()).copied(),
-            now,
-        };
+        let kind = offered.iter().find(open).or(offered.first()).copied();
+        let asked = asked(Door::Serve, &facts, kind, now);
         let findings = chance.findings(&standing.merchant, &asked);
         findings
             .into_iter()
@@ -155,28 +160,17 @@ pub fn explain(facts: Facts<'_>, now: Micros) -> (Vec<(ProgramName, Finding)>, V
         ));
     }
     if let (Some(card), Some(placement)) = (facts.card, facts.placement) {
-        let shown = kinds_offered(Door::Serve, facts.kinds, card, placement);
-        own.push(Finding::new(Gate::Contact, shown.err()));
+        let there = kinds_there(&facts, card, placement);
+        own.push(Finding::new(Gate::Contact, there.err()));
     }
     (programs.collect(), own)
 }
 
 /// Whether some program admits each asked kind, or any where none is named.
 fn admitted(door: Door, facts: &Facts<'_>, now: Micros) -> Result<(), Refusal> {
-    let ask = |kind| {
-        facts.standing.admits(&Asked {
-            door,
-            surface: facts.placement.map(|p| p.surface.kind()),
-            kind,
-            now,
-        })
-    };
-    let named = match facts.placement {
-        Some(placement) if facts.kinds.is_empty() && door == Door::Configure => &placement.kinds,
-        _ => facts.kinds,
-    };
-    if !named.is_empty() {
-        return named.iter().try_for_each(|kind| ask(Some(*kind)));
+    let ask = |kind| facts.standing.admits(&asked(door, facts, kind, now));
+    if !facts.kinds.is_empty() {
+        return facts.kinds.iter().try_for_each(|kind| ask(Some(*kind)));
     }
     let offered = offered(facts);
     let Some(first) = offered.first() else {
@@ -186,6 +180,25 @@ fn admitted(door: Door, facts: &Facts<'_>, now: Micros) -> Result<(), Refusal> {
         return Ok(());
     }
     ask(Some(*first))
+}
+
+fn asked(door: Door, facts: &Facts<'_>, kind: Option<ContactKind>, now: Micros) -> Asked {
+    Asked {
+        door,
+        surface: facts.placement.map(|placement| placement.surface.kind()),
+        kind,
+        now,
+    }
+}
+
+/// What a placement shows of what it could, once the rest of the gate has let it through.
+fn open_kinds(door: Door, facts: &Facts<'_>, now: Micros) -> Vec<ContactKind> {
+    let open = |kind: &ContactKind| {
+        let asked = asked(door, facts, Some(*kind), now);
+        facts.standing.admits(&asked).is_ok()
+    };
+    let most = facts.placement.map_or(0, Placement::most_shown);
+    offered(facts).into_iter().filter(open).take(most).collect()
 }
 
 /// What a placement could show, programs aside.
@@ -247,28 +260,36 @@ fn in_schedule(placement: &Placement, now: Micros) -> Result<(), Refusal> {
         .with("endTime", time(placement.end_time)))
 }
 
-/// The asked kinds, or any at all. What is configured must name no kind that the card lacks.
-fn kinds_offered(
-    door: Door,
-    kinds: &[ContactKind],
-    card: &Card,
-    placement: &Placement,
-) -> Result<(), Refusal> {
+/// The card has the asked kinds, and the placement offers them; or any at all.
+fn kinds_there(facts: &Facts<'_>, card: &Card, placement: &Placement) -> Result<(), Refusal> {
     let offered = placement.offered(card);
-    let named = if kinds.is_empty() && door == Door::Configure {
-        &placement.kinds
-    } else {
-        kinds
-    };
-    let lacking = named.iter().find(|kind| !offered.contains(kind));
-    if lacking.is_none() && !offered.is_empty() {
-        return Ok(());
+    match facts.kinds.iter().find(|kind| !offered.contains(kind)) {
+        None if !offered.is_empty() => Ok(()),
+        lacking => Err(not_shown(placement, lacking.copied())),
     }
-    Err(Refusal::new(
+}
+
+/// A surface with room for one shows the first that is open, not the asked one.
+fn kinds_shown(
+    door: Door,
+    facts: &Facts<'_>,
+    placement: &Placement,
+    now: Micros,
+) -> Result<(), Refusal> {
+    let shown = open_kinds(door, facts, now);
+    match facts.kinds.iter().find(|kind| !shown.contains(kind)) {
+        None => Ok(()),
+        lacking => Err(not_shown(placement, lacking.copied())),
+    }
+}
+
+/// The refusal for a kind, or for any, that a placement does not show.
+pub fn not_shown(placement: &Placement, kind: Option<ContactKind>) -> Refusal {
+    Refusal::new(
         Reason::KindNotShown,
         "the card has no such contact, or this placement does not show it",
     )
     .about(&placement.name)
     .with("placement", placement.name.to_string())
-    .with("kind", lacking.map_or("", |kind| kind.as_str())))
+    .with("kind", kind.map_or("", ContactKind::as_str))
 }

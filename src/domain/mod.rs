@@ -39,8 +39,8 @@ pub use ledger::{Change, Said, Source, Sources, Spend};
 pub use link::Link;
 pub use money::Money;
 pub use name::{
-    CardName, EnrollmentName, ID_RULE, LinkName, Merchant, PlacementName, ProgramName, foreign_id,
-    is_id,
+    CardName, EnrollmentName, ID_RULE, LinkName, Merchant, PlacementName, ProgramName,
+    ResourceName, foreign_id, is_id,
 };
 pub use phone::Phone;
 pub use placement::{Placement, PlacementState, Surface};

@@ -52,6 +52,15 @@ impl fmt::Display for Merchant {
     }
 }
 
+/// A name under a merchant, whatever the collection.
+pub trait ResourceName: Sized {
+    /// The name of `id` under `merchant`, if the id is well-formed.
+    fn new(merchant: Merchant, id: &str) -> Result<Self, &'static str>;
+    /// Reads the full name.
+    fn parse(name: &str) -> Result<Self, String>;
+    fn merchant(&self) -> &Merchant;
+}
+
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident in $collection:literal;)*) => {$(
         $(#[$doc])*
@@ -89,6 +98,20 @@ macro_rules! names {
             /// The last part of the name.
             pub fn id(&self) -> &str {
                 &self.id
+            }
+        }
+
+        impl ResourceName for $name {
+            fn new(merchant: Merchant, id: &str) -> Result<Self, &'static str> {
+                Self::new(merchant, id)
+            }
+
+            fn parse(name: &str) -> Result<Self, String> {
+                Self::parse(name)
+            }
+
+            fn merchant(&self) -> &Merchant {
+                self.merchant()
             }
         }
 

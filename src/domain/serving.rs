@@ -25,6 +25,16 @@ impl Candidate {
         let edges = [self.placement.next_edge(now), self.standing.next_edge(now)];
         edges.into_iter().flatten().min()
     }
+
+    fn showings(&self, kinds: Vec<ContactKind>) -> impl Iterator<Item = Showing<'_>> {
+        kinds.into_iter().filter_map(|kind| {
+            Some(Showing {
+                placement: &self.placement,
+                card: self.card.as_ref()?,
+                kind,
+            })
+        })
+    }
 }
 
 /// One item that the gate lets through.
@@ -52,30 +62,29 @@ pub fn judge(
     kinds: &[ContactKind],
     now: Micros,
 ) -> Result<Clearance, Refusal> {
+    gate::judge(door, facts(candidate, now)?.kinds(kinds), now)
+}
+
+/// What a candidate shows; at least one kind, or why not.
+pub fn shown(door: Door, candidate: &Candidate, now: Micros) -> Result<Vec<ContactKind>, Refusal> {
+    gate::shown(door, facts(candidate, now)?, now)
+}
+
+/// A purged card is not active; programs are asked first, as ever.
+fn facts(candidate: &Candidate, now: Micros) -> Result<Facts<'_>, Refusal> {
     let Candidate {
         placement,
         card,
         standing,
     } = candidate;
-    match card {
-        Some(card) => gate::judge(
-            door,
-            Facts::placement(standing, card, placement).kinds(kinds),
-            now,
-        ),
-        None => {
-            gate::judge(door, Facts::merchant(standing), now)?;
-            Err(card_gone(placement))
-        }
-    }
-}
-
-/// The refusal for a placement whose card was purged.
-pub fn card_gone(placement: &Placement) -> Refusal {
-    Refusal::new(Reason::CardNotActive, "the card is gone")
-        .about(&placement.card)
-        .with("card", placement.card.to_string())
-        .with("state", "DELETED")
+    let Some(card) = card else {
+        gate::judge(Door::Serve, Facts::merchant(standing), now)?;
+        return Err(Refusal::new(Reason::CardNotActive, "the card is gone")
+            .about(&placement.card)
+            .with("card", placement.card.to_string())
+            .with("state", "DELETED"));
+    };
+    Ok(Facts::placement(standing, card, placement))
 }
 
 /// A chat menu: one item for each kind of each placement, by position, then by kind.
@@ -105,8 +114,8 @@ pub fn answer(candidates: &[Candidate], now: Micros) -> Answer<'_> {
             .into_iter()
             .flatten()
             .min();
-        match shown(candidate, now) {
-            Ok(items) => answer.items.extend(items),
+        match shown(Door::Serve, candidate, now) {
+            Ok(kinds) => answer.items.extend(candidate.showings(kinds)),
             Err(refusal) => answer.absence = answer.absence.or(Some(refusal.reason)),
         }
     }
@@ -116,39 +125,4 @@ pub fn answer(candidates: &[Candidate], now: Micros) -> Answer<'_> {
         None
     };
     answer
-}
-
-/// The items of one candidate, or why there is none.
-fn shown(candidate: &Candidate, now: Micros) -> Result<Vec<Showing<'_>>, Refusal> {
-    let placement = &candidate.placement;
-    let kinds = open_kinds(Door::Serve, candidate, now)?;
-    Ok(candidate
-        .card
-        .iter()
-        .flat_map(|card| kinds.iter().map(move |kind| (card, *kind)))
-        .take(placement.most_shown())
-        .map(|(card, kind)| Showing {
-            placement,
-            card,
-            kind,
-        })
-        .collect())
-}
-
-/// The first kind that the gate lets through.
-pub fn first_kind(door: Door, candidate: &Candidate, now: Micros) -> Result<ContactKind, Refusal> {
-    let kinds = open_kinds(door, candidate, now)?;
-    let nothing = || Refusal::new(Reason::KindNotShown, "the placement shows nothing");
-    kinds.first().copied().ok_or_else(nothing)
-}
-
-/// The kinds that the gate lets through, in the menu's order; at least one, or why not.
-fn open_kinds(door: Door, candidate: &Candidate, now: Micros) -> Result<Vec<ContactKind>, Refusal> {
-    judge(door, candidate, &[], now)?;
-    let open = |kind: &ContactKind| judge(door, candidate, &[*kind], now).is_ok();
-    let offered = candidate
-        .card
-        .iter()
-        .flat_map(|card| candidate.placement.offered(card));
-    Ok(offered.filter(open).collect())
 }

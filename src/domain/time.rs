@@ -2,6 +2,7 @@
 
 use std::{fmt, ops::Add, time::Duration};
 
+use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 
 /// A moment, in microseconds UTC.
@@ -50,10 +51,29 @@ pub fn after(last: Micros, now: Micros) -> Micros {
 /// RFC 3339, for facts in errors.
 impl fmt::Display for Micros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stamp = prost_types::Timestamp {
-            seconds: self.seconds(),
-            nanos: i32::try_from(self.0.rem_euclid(1_000_000) * 1_000).unwrap_or(0),
-        };
-        stamp.fmt(f)
+        match DateTime::from_timestamp_micros(self.0) {
+            Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+            // Over 260,000 years away.
+            None => write!(f, "{} microseconds", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_reads_as_rfc_3339() {
+        for (micros, text) in [
+            (Micros(0), "1970-01-01T00:00:00Z"),
+            (Micros(-1), "1969-12-31T23:59:59.999999Z"),
+            (Micros(1_767_225_600_500_000), "2026-01-01T00:00:00.500Z"),
+            (Micros::MIN, "0001-01-01T00:00:00Z"),
+            (Micros::MAX, "9999-12-31T23:59:59.999999Z"),
+            (Micros(i64::MAX), "9223372036854775807 microseconds"),
+        ] {
+            assert_eq!(micros.to_string(), text);
+        }
     }
 }

@@ -43,13 +43,17 @@ pub enum Problem {
     Full(PathBuf),
     #[error("key file {0}: has no key {1}")]
     Unknown(PathBuf, u8),
+    #[error("key file {0}: is missing, and this store was sealed under its keys; bring it back")]
+    Lost(PathBuf),
+    #[error("key file {0}: this store was sealed under other keys")]
+    Other(PathBuf),
 }
 
 const HEADER: &str = "\
 # Mingpian's keys. Who has this file can read every contact and make every token; without it
-# no contact can be read again. Keep a copy apart from the database. Never remove a key that
-# sealed something: contacts stay sealed with theirs until they are next written, and tokens
-# stay attributable for 37 days after a key was last active.
+# no contact can be read again, and the server refuses to start on its store. Keep a copy
+# apart from the database. Never remove a key: nothing is ever sealed anew, so contacts, their
+# history and the store's own check stay sealed with the key that was active at the time.
 ";
 
 impl KeyFile {
@@ -97,6 +101,7 @@ impl KeyFile {
     pub fn write(&self, path: &Path) -> Result<(), Problem> {
         self.write_beside(path)
             .and_then(|beside| fs::rename(beside, path))
+            .and_then(|()| sync_folder(path))
             .map_err(|e| Problem::Io(path.into(), e))
     }
 
@@ -106,7 +111,7 @@ impl KeyFile {
         let linked = self.write_beside(path).and_then(|beside| {
             let linked = fs::hard_link(&beside, path);
             fs::remove_file(beside)?;
-            linked
+            linked.and_then(|()| sync_folder(path))
         });
         match linked {
             Ok(()) => Ok(true),
@@ -168,6 +173,20 @@ impl KeyFile {
     pub(super) fn secrets(&self) -> impl Iterator<Item = (u8, Option<SecretSlice<u8>>)> {
         self.keys.iter().map(|k| (k.id, bytes(&k.secret)))
     }
+}
+
+/// A new name in a folder outlives a power failure only when the folder was written too.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => fs::File::open(folder)?.sync_all(),
+        _ => fs::File::open(".")?.sync_all(),
+    }
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 fn bytes(text: &SecretString) -> Option<SecretSlice<u8>> {

@@ -33,12 +33,27 @@ pub fn load(path: &Path) -> Result<KeyRing, Problem> {
     KeyRing::new(&KeyFile::read(path)?).ok_or_else(|| Problem::Form(path.into()))
 }
 
-/// The ring of a file, which is made where there is none.
+/// The ring of a file, which is made where there is none. Only for a store that nothing was
+/// sealed in.
 pub fn load_or_make(path: &Path, random: [u8; 64]) -> Result<KeyRing, Problem> {
     if !path.exists() {
         KeyFile::new(random).create(path)?;
     }
     load(path)
+}
+
+/// The file's mode where others than its owner may read or change it.
+#[cfg(unix)]
+pub fn exposed(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+/// Elsewhere there are no such modes.
+#[cfg(not(unix))]
+pub fn exposed(_: &Path) -> Option<u32> {
+    None
 }
 
 /// Makes a key the one that seals.

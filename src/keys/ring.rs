@@ -36,6 +36,9 @@ pub struct Unsealable;
 const NONCE: usize = 16;
 const TAG: usize = 16;
 
+/// Where a store's check value stands.
+const CHECK: &str = "store/check";
+
 impl KeyRing {
     /// The ring of a checked file.
     pub fn new(file: &KeyFile) -> Option<Self> {
@@ -153,6 +156,18 @@ impl KeyRing {
         mac.update(&[0]);
         mac.update(value);
         mac.finalize().into_bytes().into()
+    }
+
+    /// For the store to keep: only a ring with this one's active key and index key knows it.
+    pub fn seal_check(&self, nonce: [u8; NONCE]) -> Vec<u8> {
+        self.seal(CHECK, &self.index_of(CHECK, &[]), nonce)
+    }
+
+    /// Whether a ring with this one's keys sealed that check.
+    pub fn knows_check(&self, sealed: &[u8]) -> bool {
+        let known = self.index_of(CHECK, &[]);
+        self.open(CHECK, sealed)
+            .is_ok_and(|plain| plain.as_slice() == known)
     }
 
     fn active(&self) -> &Derived {
@@ -292,6 +307,23 @@ mod tests {
         let page = ring().seal_cursor("cards of a", "card-1");
         assert_eq!(ring().open_cursor("cards of a", &page).unwrap(), "card-1");
         assert!(ring().open_cursor("cards of b", &page).is_err());
+    }
+
+    #[test]
+    fn a_check_is_known_to_its_keys_alone_and_outlives_rotation() {
+        let mut rotated = file();
+        let sealed = KeyRing::new(&rotated).unwrap().seal_check([1; 16]);
+        assert!(ring().knows_check(&sealed));
+        let id = rotated.add([8; 32]).unwrap();
+        assert!(rotated.activate(id));
+        assert!(KeyRing::new(&rotated).unwrap().knows_check(&sealed));
+
+        let (mut other_key, mut other_index) = ([7; 64], [7; 64]);
+        (other_key[63], other_index[0]) = (8, 8);
+        for random in [other_key, other_index] {
+            let other = KeyRing::new(&KeyFile::new(random)).unwrap();
+            assert!(!other.knows_check(&sealed));
+        }
     }
 
     #[test]

@@ -16,9 +16,22 @@ const CONVERSATION: &str = "c-1001";
 /// From WeCom's own documentation; leads to nobody.
 const ACQUISITION_URI: &str = "https://work.weixin.qq.com/ca/cawcdea7783d7330c6";
 
-/// Makes what is not there yet, so that a demo may be started again on its own data.
-pub async fn load(app: &App) -> Result<()> {
+/// `--demo` on a store that is no playground.
+#[derive(Debug, thiserror::Error)]
+#[error("--demo: the store holds other merchants' cards; give the demo a --store-url of its own")]
+pub struct NotADemo;
+
+/// Loads the sample into a store that holds nothing else.
+pub async fn load(app: &App) -> anyhow::Result<()> {
     let merchant = Merchant::from_id(MERCHANT).ok_or_else(|| Error::bug("demo merchant"))?;
+    if app.store.reads().others_have_cards(&merchant).await? {
+        return Err(NotADemo.into());
+    }
+    Ok(make(app, merchant).await?)
+}
+
+/// Makes what is not there yet, so that a demo may be started again on its own data.
+async fn make(app: &App, merchant: Merchant) -> Result<()> {
     let card = |id| CardName::new(merchant.clone(), id).map_err(Error::bug);
     let placement = |id| PlacementName::new(merchant.clone(), id).map_err(Error::bug);
 

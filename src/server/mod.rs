@@ -1,11 +1,12 @@
 //! The composition root: settings in, three listeners out, and a way to end them in time.
 
 pub mod accept;
-mod demo;
+pub mod demo;
 mod frames;
 mod health;
 pub mod jwks;
 mod preface;
+mod ring;
 mod seats;
 mod signals;
 pub mod tls;
@@ -34,7 +35,7 @@ use crate::{
     },
     app::{Ambient, App, Rules},
     config::{Mode, Settings},
-    http, keys,
+    http,
     store::{self, Store},
     telemetry, worker,
 };
@@ -75,9 +76,7 @@ pub async fn run(settings: Settings, demo: bool) -> anyhow::Result<()> {
     let server = Server::bind(&settings, Ambient::system()).await?;
     tracing::info!(grpc = %server.grpc, http = %server.http, admin = %server.admin, "serving");
     if demo {
-        demo::load(&server.app)
-            .await
-            .context("the sample merchant")?;
+        demo::load(&server.app).await?;
         say(&demo::commands(server.grpc))?;
     }
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
@@ -102,11 +101,15 @@ impl Server {
     /// Opens the store, brings its schema up to date, and binds the listeners; port 0 takes
     /// a free one.
     pub async fn bind(settings: &Settings, ambient: Ambient) -> anyhow::Result<Self> {
+        if settings.tokens_in_clear() {
+            tracing::warn!("grpc_listen leaves loopback without tls: bearer tokens are in clear");
+        }
         // What the settings name must be there before anything is made.
-        let keys = keys(settings, &ambient).context("keys_file")?;
+        let ring = ring::read(settings)?;
         let tls = tls_of(settings).context("tls")?;
         let store = Store::open(&store_options(settings)).await?;
         store.migrate(ambient.now()).await?;
+        let keys = ring::fit(ring, &store, settings, &ambient).await?;
         let grpc = listen("grpc_listen", settings.grpc_listen).await?;
         let http = listen("http_listen", settings.http_listen).await?;
         let admin = listen("admin_listen", settings.admin_listen).await?;
@@ -224,15 +227,6 @@ async fn listen(key: &'static str, address: SocketAddr) -> anyhow::Result<TcpLis
         .with_context(|| format!("{key}: cannot listen on {address}"))
 }
 
-fn keys(settings: &Settings, ambient: &Ambient) -> Result<keys::KeyRing, keys::Problem> {
-    let path = settings.keys_path();
-    if settings.keys_may_be_made() {
-        keys::load_or_make(&path, ambient.random())
-    } else {
-        keys::load(&path)
-    }
-}
-
 /// Whose tokens are accepted, and the layer that asks for one.
 async fn callers(
     settings: &Settings,
@@ -274,6 +268,7 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
     Rules {
         cards_per_merchant: settings.cards.per_merchant(),
         placements_per_merchant: settings.placements.per_merchant(),
+        links_per_merchant: settings.links.per_merchant(),
         purge_after: settings.cards.purge_after(),
         link_ttl: settings.links.default_ttl(),
         served_ttl: settings.tokens.served_ttl(),

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::Micros;
 
-/// Who did what to what. Nothing in it is personal.
+/// Who did what to what. What may be personal in it is sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
     pub time: Micros,

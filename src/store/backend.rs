@@ -1,6 +1,6 @@
 //! Every difference between the engines.
 
-use std::{fs, path::Path, str::FromStr, time::Duration};
+use std::{fs, io, path::Path, str::FromStr, time::Duration};
 
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
@@ -23,8 +23,18 @@ const IDLE_BEFORE_PING: Duration = Duration::from_secs(30);
 /// Names the lock under which PostgreSQL's schema changes: "mingpian" in ASCII.
 const MIGRATION_LOCK: i64 = 0x6d69_6e67_7069_616e;
 
-/// The writer's pool and the readers'; on PostgreSQL they are one.
-pub(super) async fn connect(options: &Options) -> Result<(DatabaseConnection, DatabaseConnection)> {
+/// How long a ping waits for its connection, and for a new one.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The writer's pool and the readers', which are one on PostgreSQL, and a connection for
+/// pings.
+pub(super) struct Pools {
+    pub writer: DatabaseConnection,
+    pub reader: DatabaseConnection,
+    pub pinger: DatabaseConnection,
+}
+
+pub(super) async fn connect(options: &Options) -> Result<Pools> {
     let url = options.url.expose_secret();
     if DbBackend::Sqlite.is_prefix_of(url) {
         return sqlite(url, options).await;
@@ -39,14 +49,19 @@ pub(super) async fn connect(options: &Options) -> Result<(DatabaseConnection, Da
         .min_connections(1)
         .set_application_name("mingpian")
         .statement_timeout(options.statement_timeout);
-    let db = Database::connect(pool).await?;
-    Ok((db.clone(), db))
+    let db = Database::connect(pool.clone()).await?;
+    Ok(Pools {
+        writer: db.clone(),
+        reader: db,
+        pinger: pinger(pool).await?,
+    })
 }
 
-async fn sqlite(url: &str, options: &Options) -> Result<(DatabaseConnection, DatabaseConnection)> {
+async fn sqlite(url: &str, options: &Options) -> Result<Pools> {
     let file = SqliteConnectOptions::from_str(url)
         .map_err(|_| Error::unavailable("store_url: not the address of a SQLite file"))?;
     make_folder(file.get_filename())?;
+    make_file(file.get_filename())?;
 
     let mut writer = pool(url, options);
     writer.max_connections(1).map_sqlx_sqlite_opts(|o| {
@@ -61,7 +76,18 @@ async fn sqlite(url: &str, options: &Options) -> Result<(DatabaseConnection, Dat
     reader
         .max_connections(options.max_connections)
         .map_sqlx_sqlite_opts(|o| o.busy_timeout(BUSY_TIMEOUT).pragma("query_only", "on"));
-    Ok((writer, Database::connect(reader).await?))
+    Ok(Pools {
+        writer,
+        reader: Database::connect(reader.clone()).await?,
+        pinger: pinger(reader).await?,
+    })
+}
+
+async fn pinger(mut pool: ConnectOptions) -> Result<DatabaseConnection> {
+    pool.max_connections(1)
+        .min_connections(0)
+        .acquire_timeout(PING_TIMEOUT);
+    Ok(Database::connect(pool).await?)
 }
 
 /// SQLite does not wait for its lock while it turns a new file to WAL, so of processes that
@@ -90,6 +116,21 @@ fn make_folder(file: &Path) -> Result<()> {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => fs::create_dir_all(folder)
             .map_err(|e| Error::unavailable(format!("folder {}: {e}", folder.display()))),
+        _ => Ok(()),
+    }
+}
+
+/// SQLite itself would make it readable by everybody that the umask lets; its journal takes
+/// the file's mode.
+fn make_file(file: &Path) -> Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(file) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Error::unavailable(format!("file {}: {e}", file.display())))
+        }
         _ => Ok(()),
     }
 }
@@ -169,7 +210,7 @@ mod tests {
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(5),
         };
-        let (writer, reader) = connect(&options).await.unwrap();
+        let Pools { writer, reader, .. } = connect(&options).await.unwrap();
         for (db, name, value) in [
             (&writer, "journal_mode", "wal"),
             (&writer, "synchronous", "2"),

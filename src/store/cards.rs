@@ -51,6 +51,29 @@ impl<C: ConnectionTrait> Db<C> {
             .collect()
     }
 
+    /// Whether another merchant than this has a card, be it deleted.
+    pub async fn others_have_cards(&self, merchant: &Merchant) -> Result<bool> {
+        let other = card::Entity::find()
+            .select_only()
+            .column(card::Column::No)
+            .filter(card::Column::Merchant.ne(merchant.id()));
+        Ok(other.into_tuple::<i64>().one(&self.0).await?.is_some())
+    }
+
+    /// The numbers of cards past their purge time, in order, after this one.
+    pub async fn cards_to_purge(&self, now: Micros, after: i64, limit: u64) -> Result<Vec<i64>> {
+        Ok(card::Entity::find()
+            .select_only()
+            .column(card::Column::No)
+            .filter(card::Column::PurgeTime.lte(now.0))
+            .filter(card::Column::No.gt(after))
+            .order_by_asc(card::Column::No)
+            .limit(limit)
+            .into_tuple()
+            .all(&self.0)
+            .await?)
+    }
+
     /// How many cards count against the merchant's limit.
     pub async fn count_cards(&self, merchant: &Merchant) -> Result<u64> {
         Ok(card::Entity::find()
@@ -72,19 +95,16 @@ impl Tx {
             .transpose()
     }
 
-    /// Cards past their purge time, some of them, which nobody else changes until this
+    /// The card if it is past its purge time, which nobody else changes until this
     /// transaction ends: one that is undeleted meanwhile must not be purged.
-    pub async fn lock_cards_to_purge(&self, now: Micros, limit: u64) -> Result<Vec<Card>> {
-        card::Entity::find()
+    pub async fn lock_card_to_purge(&self, no: i64, now: Micros) -> Result<Option<Card>> {
+        card::Entity::find_by_id(no)
             .filter(card::Column::PurgeTime.lte(now.0))
-            .order_by_asc(card::Column::No)
-            .limit(limit)
             .lock_exclusive()
-            .all(&self.0)
+            .one(&self.0)
             .await?
-            .into_iter()
             .map(Card::try_from)
-            .collect()
+            .transpose()
     }
 
     /// The card with its number, or `None` when its name is taken.

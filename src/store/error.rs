@@ -1,7 +1,8 @@
 //! Every failure of the store, classified once: conflict, unavailable, bug. "Not found" is
 //! an `Option`, a taken name is a `bool`: neither is an error.
 
-use sea_orm::{DbErr, RuntimeErr, SqlErr};
+use sea_orm::{DbErr, RuntimeErr, SqlErr, SqlxError};
+use sqlx::error::DatabaseError;
 
 /// A failure of the store. Its text is the driver's, for logs only; values never stand in it.
 #[derive(Debug, thiserror::Error)]
@@ -89,21 +90,40 @@ fn classify(e: &DbErr) -> Kind {
         _ => return Kind::Bug,
     };
     let RuntimeErr::SqlxError(sqlx) = runtime else {
-        return Kind::Unavailable;
+        // sea-orm's own words; of a connection that it lost, or of what it was told wrong.
+        return if matches!(e, DbErr::Conn(_)) {
+            Kind::Unavailable
+        } else {
+            Kind::Bug
+        };
     };
-    let Some(database) = sqlx.as_database_error() else {
-        // Io, Tls, Protocol, PoolTimedOut, PoolClosed, WorkerCrashed.
-        return Kind::Unavailable;
-    };
-    let Some(code) = database.code() else {
+    match &**sqlx {
+        // A store that turns a connection away, for whatever reason, is away.
+        SqlxError::Database(answer) => match of_code(&**answer) {
+            Kind::Bug if matches!(e, DbErr::Conn(_)) => Kind::Unavailable,
+            kind => kind,
+        },
+        SqlxError::Io(_)
+        | SqlxError::Tls(_)
+        | SqlxError::Protocol(_)
+        | SqlxError::PoolTimedOut
+        | SqlxError::PoolClosed
+        | SqlxError::WorkerCrashed => Kind::Unavailable,
+        // An address that leads nowhere.
+        SqlxError::Configuration(_) if matches!(e, DbErr::Conn(_)) => Kind::Unavailable,
+        _ => Kind::Bug,
+    }
+}
+
+/// What the database says with its own code.
+fn of_code(answer: &dyn DatabaseError) -> Kind {
+    let Some(code) = answer.code() else {
         return Kind::Bug;
     };
     let code = code.as_ref();
-    // A store that turns a connection away, for whatever reason, is away.
     if CONFLICTS.contains(&code) {
         Kind::Conflict
-    } else if matches!(e, DbErr::Conn(_))
-        || code.len() == 5 && AWAY_CLASSES.contains(&&code[..2])
+    } else if code.len() == 5 && AWAY_CLASSES.contains(&&code[..2])
         || AWAY_POSTGRES.contains(&code)
         || code.len() <= 4 && AWAY_SQLITE.contains(&primary(code).as_str())
     {
@@ -117,4 +137,41 @@ fn classify(e: &DbErr) -> Kind {
 fn primary(code: &str) -> String {
     code.parse::<u32>()
         .map_or_else(|_| code.to_owned(), |n| (n & 0xff).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Arc};
+
+    use super::*;
+
+    fn kind(e: SqlxError) -> Kind {
+        classify(&DbErr::Query(RuntimeErr::SqlxError(Arc::new(e))))
+    }
+
+    #[test]
+    fn a_lost_way_to_the_store_is_an_outage_and_what_does_not_decode_is_a_bug() {
+        for away in [
+            SqlxError::Io(io::ErrorKind::ConnectionReset.into()),
+            SqlxError::Tls("bad certificate".into()),
+            SqlxError::Protocol("not PostgreSQL".to_owned()),
+            SqlxError::PoolTimedOut,
+            SqlxError::PoolClosed,
+            SqlxError::WorkerCrashed,
+        ] {
+            let text = away.to_string();
+            assert_eq!(kind(away), Kind::Unavailable, "{text}");
+        }
+        for bug in [
+            SqlxError::RowNotFound,
+            SqlxError::ColumnNotFound("no".to_owned()),
+            SqlxError::Decode("not a number".into()),
+            SqlxError::Encode("too long".into()),
+            SqlxError::InvalidArgument("two".to_owned()),
+            SqlxError::Configuration("option".into()),
+        ] {
+            let text = bug.to_string();
+            assert_eq!(kind(bug), Kind::Bug, "{text}");
+        }
+    }
 }

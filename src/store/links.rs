@@ -2,14 +2,14 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, EntityTrait,
-    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Select,
+    IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
 
 use super::{
     Db, Result, Tx, cleared,
     entity::link::{self, Column, Entity},
 };
-use crate::domain::{Clearance, Link, LinkName, Merchant};
+use crate::domain::{Clearance, Link, LinkName, Merchant, Micros};
 
 impl<C: ConnectionTrait> Db<C> {
     pub async fn link(&self, name: &LinkName) -> Result<Option<Link>> {
@@ -27,6 +27,16 @@ impl<C: ConnectionTrait> Db<C> {
             .await?
             .map(Link::try_from)
             .transpose()
+    }
+
+    /// How many links count against the merchant's limit: those that still open.
+    pub async fn count_links(&self, merchant: &Merchant, now: Micros) -> Result<u64> {
+        Ok(Entity::find()
+            .filter(Column::Merchant.eq(merchant.id()))
+            .filter(Column::ExpireTime.gt(now.0))
+            .filter(Column::RevokeTime.is_null())
+            .count(&self.0)
+            .await?)
     }
 
     /// A page of a merchant's links by id, after this one.

@@ -8,6 +8,7 @@ mod entity;
 mod error;
 mod history;
 mod links;
+mod meta;
 mod migration;
 mod placements;
 mod programs;
@@ -48,6 +49,8 @@ pub struct Options {
 pub struct Store {
     writer: DatabaseConnection,
     reads: Reads,
+    /// Asks how the store is, whatever the calls are waiting for.
+    pinger: DatabaseConnection,
 }
 
 /// Queries, over a connection or within a transaction.
@@ -63,10 +66,15 @@ pub type Tx = Db<DatabaseTransaction>;
 impl Store {
     /// Opens the store; a SQLite file and its folder are made where there are none.
     pub async fn open(options: &Options) -> Result<Self> {
-        let (writer, reader) = backend::connect(options).await?;
+        let backend::Pools {
+            writer,
+            reader,
+            pinger,
+        } = backend::connect(options).await?;
         Ok(Self {
             writer,
             reads: Db(reader),
+            pinger,
         })
     }
 
@@ -84,10 +92,10 @@ impl Store {
         Ok(Db(backend::begin(&self.writer).await?))
     }
 
-    /// Whether the store answers and its schema is there.
+    /// Whether the store answers and its schema is there. Has a connection of its own: calls
+    /// that wait for theirs do not make the store look away.
     pub async fn ping(&self) -> Result<()> {
-        entity::request::Entity::find().one(&self.reads.0).await?;
-        Ok(())
+        meta::look(&self.pinger).await
     }
 }
 
@@ -134,5 +142,35 @@ fn cleared(clearance: &Clearance, merchant: &Merchant) -> Result<()> {
         Ok(())
     } else {
         Err(Error::corrupt("a write without its clearance"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::TransactionTrait;
+
+    use super::*;
+
+    /// On PostgreSQL readers and writers are one pool: see `tests/it/conformance`.
+    #[tokio::test]
+    async fn a_ping_needs_none_of_sqlites_readers_and_not_its_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options {
+            url: format!("sqlite://{}/a.db", dir.path().display()).into(),
+            max_connections: 1,
+            acquire_timeout: Duration::from_millis(100),
+            statement_timeout: Duration::from_secs(5),
+        };
+        let store = Store::open(&options).await.unwrap();
+        store.migrate(Micros(0)).await.unwrap();
+        let _writing = store.begin().await.unwrap();
+        let _reading = store.reads.0.begin().await.unwrap();
+        assert!(store.key_check().await.is_err());
+        assert!(store.reads.count_cards(&merchant()).await.is_err());
+        store.ping().await.unwrap();
+    }
+
+    fn merchant() -> Merchant {
+        Merchant::from_id("klook").unwrap()
     }
 }

@@ -1,8 +1,10 @@
 //! Placements, and the reads that serve them.
 
+use std::collections::BTreeSet;
+
 use sea_orm::{
     ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, EntityTrait,
-    IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
 };
 
 use super::{
@@ -94,12 +96,29 @@ impl<C: ConnectionTrait> Db<C> {
             .await?)
     }
 
-    /// What may be on these notes, given by id: live ones first.
-    pub async fn capsules(&self, notes: &[&str]) -> Result<Vec<Shown>> {
-        let rows = Entity::find()
-            .filter(Column::Target.is_in(notes.iter().copied()))
+    /// What may be on these notes, given by id: of each the live one and the first that is
+    /// not, which says why. `merchants`: only theirs.
+    pub async fn capsules(
+        &self,
+        notes: &[&str],
+        merchants: Option<&BTreeSet<String>>,
+    ) -> Result<Vec<Shown>> {
+        let mut first = Entity::find()
+            .select_only()
+            .column_as(Column::No.min(), "no")
+            .filter(Column::Target.is_in(padded(notes.iter().copied())))
             .filter(Column::Surface.eq(placement::CAPSULE))
-            .filter(Column::State.ne(placement::DELETED))
+            .filter(Column::State.ne(placement::DELETED));
+        if let Some(merchants) = merchants {
+            let ids = padded(merchants.iter().map(String::as_str));
+            first = first.filter(Column::Merchant.is_in(ids));
+        }
+        let first = first
+            .group_by(Column::Target)
+            .group_by(Column::State)
+            .into_query();
+        let rows = Entity::find()
+            .filter(Column::No.in_subquery(first))
             .order_by_asc(Column::State)
             .order_by_asc(Column::No);
         self.with_cards(rows).await
@@ -210,8 +229,40 @@ impl Tx {
     }
 }
 
+/// A list for `IN`, its last value repeated up to one of few lengths: each length is a
+/// statement of its own, and a connection keeps only so many prepared.
+fn padded<'a>(values: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut values: Vec<_> = values.collect();
+    let length = match values.len() {
+        0..=1 => values.len(),
+        2..=10 => 10,
+        11..=50 => 50,
+        more => more.next_multiple_of(200),
+    };
+    values.resize(length, values.last().copied().unwrap_or_default());
+    values
+}
+
 fn named(name: &PlacementName) -> Select<Entity> {
     Entity::find()
         .filter(Column::Merchant.eq(name.merchant().id()))
         .filter(Column::Id.eq(name.id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_have_few_lengths_and_the_same_values() {
+        let mut lengths = BTreeSet::new();
+        for n in 0..=400 {
+            let ids: Vec<_> = (0..n).map(|i| i.to_string()).collect();
+            let list = padded(ids.iter().map(String::as_str));
+            lengths.insert(list.len());
+            let distinct: BTreeSet<_> = list.into_iter().collect();
+            assert_eq!(distinct, ids.iter().map(String::as_str).collect());
+        }
+        assert!(lengths.into_iter().eq([0, 1, 10, 50, 200, 400]));
+    }
 }

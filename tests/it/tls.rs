@@ -1,6 +1,6 @@
 //! TLS and mutual TLS on a listener, with certificates made here.
 
-use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{fs, io, net::SocketAddr, path::Path, process::Command, sync::Arc, time::Duration};
 
 use axum::Router;
 use mingpian::server::{
@@ -24,6 +24,8 @@ use tokio_rustls::{
     },
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::support::{Engine, TestServer};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -165,6 +167,55 @@ async fn a_half_handshake_is_closed_at_the_deadline() {
     let closed = timeout(Duration::from_secs(2), silent.read_to_end(&mut read));
     assert!(closed.await.is_ok());
     assert!(started.elapsed() >= Duration::from_millis(290));
+}
+
+/// What `mingpian health` says of a server, and its exit code.
+async fn health(server: &TestServer, arguments: &[&Path]) -> (String, i32) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mingpian"));
+    command.arg("health");
+    command.args(["--address", &server.grpc.to_string()]);
+    command.args(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output());
+    let output = output.await.unwrap().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    (said.trim().to_owned(), output.status.code().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_is_asked_over_tls_and_mutual_tls() {
+    let (folder, strangers) = (folder(), folder());
+    let at = |name: &str| folder.path().join(name);
+    let (ca, cert, key) = (&at("ca.pem"), &at("client.pem"), &at("client.key"));
+    let flag = Path::new;
+    let well = ("SERVING".to_owned(), 0);
+    let away = ("UNREACHABLE".to_owned(), 1);
+    for mutual in [false, true] {
+        let mut settings = format!(
+            "[tls]\ncert_file = \"{}\"\nkey_file = \"{}\"\n",
+            at("server.pem").display(),
+            at("server.key").display(),
+        );
+        if mutual {
+            settings += &format!("client_ca_file = \"{}\"\n", ca.display());
+        }
+        let server = TestServer::start_with(Engine::Sqlite, &settings).await;
+        let domain = [flag("--domain"), flag("localhost")];
+        let known = [&[flag("--ca"), ca][..], &domain].concat();
+        let shown = [&known[..], &[flag("--cert"), cert, flag("--key"), key]].concat();
+        assert_eq!(health(&server, &shown).await, well);
+        let alone = if mutual { &away } else { &well };
+        assert_eq!(health(&server, &known).await, *alone);
+        // The certificate names no address, and no authority of the system signed it.
+        let unnamed = [&[flag("--ca"), ca][..], &shown[4..]].concat();
+        assert_eq!(health(&server, &unnamed).await, away);
+        let other = strangers.path().join("ca.pem");
+        let wrong = [&[flag("--ca"), &other][..], &shown[2..]].concat();
+        assert_eq!(health(&server, &wrong).await, away);
+        assert_eq!(health(&server, &shown[2..]).await, away);
+        let absent = at("absent");
+        let absent = health(&server, &[flag("--ca"), &absent]).await;
+        assert_eq!(absent, (String::new(), 74));
+    }
 }
 
 #[test]

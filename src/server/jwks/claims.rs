@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::Rejected;
 use crate::{
@@ -10,9 +10,13 @@ use crate::{
     domain::Micros,
 };
 
+/// Code points of a `sub` at most.
+const MAX_SUBJECT: usize = 128;
+
 /// Issuer and audience are checked before.
 #[derive(Deserialize)]
 pub(super) struct Claims {
+    #[serde(deserialize_with = "subject")]
     sub: String,
     /// Seconds since the epoch; RFC 7519 allows fractions.
     exp: f64,
@@ -35,6 +39,17 @@ enum Words {
 impl Default for Words {
     fn default() -> Self {
         Self::List(Vec::new())
+    }
+}
+
+/// Stands in every row that its bearer writes: something to tell callers apart by, and short.
+fn subject<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
+    let sub = String::deserialize(d)?;
+    let fits = !sub.is_empty() && sub.chars().count() <= MAX_SUBJECT;
+    if fits && !sub.contains(char::is_control) {
+        Ok(sub)
+    } else {
+        Err(D::Error::custom("sub"))
     }
 }
 

@@ -167,10 +167,19 @@ async fn malformed_claims_fail_closed() {
         json!({"merchants": false}),
         json!({"scope": 7}),
         json!({"scope": [7]}),
+        json!({"sub": ""}),
+        json!({"sub": 7}),
+        json!({"sub": "bff\u{0}"}),
+        json!({"sub": "bff\nadmin"}),
+        json!({"sub": "bff\u{85}"}),
+        json!({"sub": "名".repeat(129)}),
     ] {
         let answer = verify(&signer, changes.clone()).await;
         assert_eq!(answer, Err(Rejected::Malformed), "{changes}");
     }
+    let longest = "名".repeat(128);
+    let principal = verify(&signer, json!({"sub": longest})).await.unwrap();
+    assert_eq!(principal.subject, longest);
     let jwks = load(&[&signer.jwk]).await.unwrap();
     for claim in ["merchants", "scope"] {
         let mut claims = claims(json!({}));

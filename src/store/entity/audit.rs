@@ -14,7 +14,7 @@ pub struct Model {
     pub action: String,
     /// The resource's full name.
     pub resource: String,
-    /// Facts, none of them personal.
+    /// Facts; what may be personal is sealed.
     pub detail: String,
 }
 

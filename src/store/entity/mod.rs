@@ -7,6 +7,7 @@ pub mod enrollment;
 pub mod enrollment_version;
 pub mod lease;
 pub mod link;
+pub mod meta;
 pub mod opening;
 pub mod placement;
 pub mod placement_version;
@@ -53,6 +54,7 @@ mod tests {
         same_columns(&db, super::card::Entity).await;
         same_columns(&db, super::card_version::Entity).await;
         same_columns(&db, super::link::Entity).await;
+        same_columns(&db, super::meta::Entity).await;
         same_columns(&db, super::placement::Entity).await;
         same_columns(&db, super::placement_version::Entity).await;
         same_columns(&db, super::request::Entity).await;

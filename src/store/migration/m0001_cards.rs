@@ -1,4 +1,4 @@
-//! Cards, placements, links, their history, requests, audit.
+//! Cards, placements, links, their history, requests, audit, and what the store knows of itself.
 
 use sea_orm_migration::prelude::*;
 
@@ -26,6 +26,7 @@ impl MigrationTrait for Migration {
             versions(manager, "placement_versions"),
             requests(manager),
             audit(manager),
+            meta(manager),
         ] {
             manager.create_table(table).await?;
         }
@@ -42,6 +43,7 @@ impl MigrationTrait for Migration {
             index("placements_target", "placements", &["target"]),
             index("placements_card", "placements", &["card_no"]),
             unique("links_name", "links", &["merchant", "id"]),
+            index("links_open", "links", &["merchant", "expire_time"]),
             index("requests_time", "requests", &["time"]),
         ] {
             manager.create_index(index).await?;
@@ -134,5 +136,12 @@ fn audit(m: &SchemaManager<'_>) -> TableCreateStatement {
         .col(text(m, "action"))
         .col(id_column(m, "resource").not_null())
         .col(text(m, "detail"))
+        .take()
+}
+
+fn meta(m: &SchemaManager<'_>) -> TableCreateStatement {
+    table("meta")
+        .col(id_column(m, "name").not_null().primary_key())
+        .col(column("value").binary().not_null())
         .take()
 }

@@ -10,7 +10,7 @@ use mingpian::{
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use super::{Api, DAY, card_name, malformed, micros, placement_name, refused};
+use super::{Api, DAY, PATIENT, card_name, malformed, micros, placement_name, refused};
 use crate::{
     on_both_engines,
     support::{Engine, Scratch, TestServer, in_menu, on_note, phone},
@@ -19,6 +19,8 @@ use crate::{
 on_both_engines!(
     a_link_opens_until_it_expires_or_is_revoked,
     tokens_outlive_a_rotation_of_keys,
+    a_merchant_has_so_many_links_that_open,
+    making_and_revoking_leave_a_row_each,
 );
 
 fn to(placement: &str) -> pb::Link {
@@ -185,6 +187,84 @@ async fn a_link_leads_to_what_a_placement_shows() {
     };
     let old = api.links.revoke_link(old).await;
     refused(old, Code::Aborted, "ETAG_MISMATCH");
+}
+
+async fn a_merchant_has_so_many_links_that_open(engine: Engine) {
+    let settings = format!("{PATIENT}[links]\nper_merchant = 3\n");
+    let mut api = Api::start_with(engine, &settings).await;
+    api.create("main").await.unwrap();
+    api.place("menu", in_menu(1)).await.unwrap();
+    let now = api.stop_clock();
+    let brief = pb::Link {
+        ttl: seconds(60, 0),
+        ..to("menu")
+    };
+    api.link("brief", brief).await.unwrap();
+    // Of those that ask at once, two more are let in.
+    let asking = (0..6).map(|n| {
+        let mut links = api.links.clone();
+        let request = pb::CreateLinkRequest {
+            parent: "merchants/klook".into(),
+            link: Some(to("menu")),
+            link_id: format!("l{n}"),
+            ..Default::default()
+        };
+        async move { links.create_link(request).await }
+    });
+    let mut made = Vec::new();
+    for answer in futures_util::future::join_all(asking).await {
+        match answer {
+            Ok(link) => made.push(link.into_inner().name),
+            full => {
+                let status = refused(full, Code::ResourceExhausted, "QUOTA_EXHAUSTED");
+                let metadata = status.get_details_error_info().unwrap().metadata;
+                assert_eq!(metadata["limit"], "3");
+            }
+        }
+    }
+    assert_eq!(made.len(), 2);
+    // What is there already, or is not there, says so first.
+    let taken = api.link("brief", to("menu")).await;
+    refused(taken, Code::AlreadyExists, "LINK_EXISTS");
+    let ghost = api.link("more", to("ghost")).await;
+    refused(ghost, Code::NotFound, "PLACEMENT_NOT_FOUND");
+
+    let id = made[0].rsplit('/').next().unwrap();
+    api.revoke(id).await.unwrap();
+    api.link("after-revoking", to("menu")).await.unwrap();
+    let full = api.link("more", to("menu")).await;
+    refused(full, Code::ResourceExhausted, "QUOTA_EXHAUSTED");
+    api.server.clock.stop_at(now + Duration::from_secs(60));
+    api.link("after-expiry", to("menu")).await.unwrap();
+}
+
+async fn making_and_revoking_leave_a_row_each(engine: Engine) {
+    let mut api = with_menu(engine).await;
+    let now = api.stop_clock();
+    let request = pb::CreateLinkRequest {
+        parent: "merchants/klook".into(),
+        link: Some(to("menu")),
+        link_id: "l".into(),
+        validate_only: true,
+        ..Default::default()
+    };
+    api.links.create_link(request).await.unwrap();
+    let store = api.server.app.store.clone();
+    let rows = async || {
+        let rows = store.reads().audit_of("merchants/klook/links/l").await;
+        let rows = rows.unwrap().into_iter();
+        let rows = rows.map(|row| (row.time, row.actor, row.action, row.detail));
+        rows.collect::<Vec<_>>()
+    };
+    assert_eq!(rows().await, [], "a rehearsal leaves none");
+    let link = api.link("l", to("menu")).await.unwrap();
+    api.revoke("l").await.unwrap();
+    api.revoke("l").await.unwrap_err();
+    let expires = now + 7 * DAY;
+    let made = format!("placement={} kind=WECOM expires={expires}", link.placement);
+    let row = |action: &str, detail| (now, "anonymous".to_owned(), action.to_owned(), detail);
+    let all = [row("CreateLink", made), row("RevokeLink", String::new())];
+    assert_eq!(rows().await, all);
 }
 
 async fn tokens_outlive_a_rotation_of_keys(engine: Engine) {

@@ -3,6 +3,7 @@
 mod cards;
 mod cases;
 mod contract;
+mod gate;
 mod links;
 mod paging;
 mod placements;
@@ -12,6 +13,7 @@ mod rights;
 mod rpc;
 mod serving;
 mod story;
+mod sweep;
 mod tap;
 
 use std::time::Duration;

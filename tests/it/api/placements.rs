@@ -353,6 +353,74 @@ async fn a_capsule_and_a_message_do_not_move() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_change_must_be_unset_or_as_it_is() {
+    let mut api = Api::with_card(Engine::Sqlite).await;
+    api.create("other").await.unwrap();
+    let menu = api.place("menu", in_menu(1)).await.unwrap();
+    let note = api.place("note", on_note("n1")).await.unwrap();
+    let message = api.placements.send_card(sent("c1", "message")).await;
+    let message = message.unwrap().into_inner();
+    let to = |conversation: &str| {
+        Surface::CardMessage(pb::placement::CardMessage {
+            conversation: format!("conversations/{conversation}"),
+        })
+    };
+    let (to_menu, to_note) = ("placement.chat_menu", "placement.note_capsule");
+    let to_message = "placement.card_message";
+    for mask in [&[][..], &["*"]] {
+        for (placement, surface, field) in [
+            (&menu, on_note("n1"), to_note),
+            (&menu, to("c1"), to_message),
+            (&note, in_menu(2), to_menu),
+            (&note, on_note("n2"), to_note),
+            (&message, in_menu(2), to_menu),
+            (&message, to("c2"), to_message),
+        ] {
+            let moved = pb::Placement {
+                surface: Some(surface),
+                etag: String::new(),
+                ..placement.clone()
+            };
+            malformed(api.change(moved, mask).await, &[field]);
+        }
+        for card in [
+            "merchants/klook/cards/other",
+            "merchants/other/cards/main",
+            "x",
+        ] {
+            let mut moved = menu.clone();
+            (moved.card, moved.etag) = (card.into(), String::new());
+            malformed(api.change(moved, mask).await, &["placement.card"]);
+        }
+        for placement in [&menu, &note, &message] {
+            let mut same = placement.clone();
+            same.etag.clear();
+            let same = api.change(same, mask).await.unwrap();
+            assert_eq!(
+                (&same.surface, &same.card),
+                (&placement.surface, &placement.card)
+            );
+        }
+    }
+    // Named paths are all that is meant; a path that is named needs a value.
+    for surface in [None, Some(on_note("n1"))] {
+        let unnamed = pb::Placement {
+            surface,
+            card: card_name("other"),
+            name: placement_name("menu"),
+            ..Default::default()
+        };
+        let moved = api.change(unnamed.clone(), &["chat_menu"]).await;
+        malformed(moved, &["placement.chat_menu"]);
+        let cleared = api.change(unnamed, &["end_time"]).await.unwrap();
+        assert_eq!(
+            (cleared.surface, cleared.card),
+            (menu.surface.clone(), menu.card.clone())
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_etag_of_another_version_changes_nothing() {
     let mut api = Api::with_card(Engine::Sqlite).await;
     let first = api.place("p", in_menu(1)).await.unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mingpian::{
     api::pb::{
-        self,
+        self, ErrorReason,
         contact::Kind,
         verify_provenance_request::Evidence,
         verify_provenance_response::Verdict::{self, Expired, Forged, None, Official, Revoked},
@@ -46,8 +46,12 @@ async fn of_text(api: &mut Api, text: &str) -> Verdict {
 
 /// What the gate's word on a moment was: nothing for yes.
 fn judged(answer: &pb::VerifyProvenanceResponse) -> (Verdict, &str) {
-    assert_eq!(answer.entitled_at, answer.refusal.is_empty());
-    (answer.verdict(), &answer.refusal)
+    let refusal = match answer.refusal() {
+        ErrorReason::Unspecified => "",
+        reason => reason.as_str_name(),
+    };
+    assert_eq!(answer.entitled_at, refusal.is_empty());
+    (answer.verdict(), refusal)
 }
 
 /// With the card `main` in the menu and a link to its phone; the item's token and the link.

@@ -19,6 +19,7 @@ pub struct Method {
     path: String,
     /// The right in its comment, or in its service's.
     pub scope: String,
+    pub comment: String,
     input: DescriptorProto,
 }
 
@@ -52,7 +53,7 @@ pub fn methods() -> Vec<Method> {
             for (m, method) in (0..).zip(&service.method) {
                 let own = comment(file, &[SERVICES, s, METHODS, m]);
                 let shared = comment(file, &[SERVICES, s]);
-                let scope = [own, shared]
+                let scope = [&own, &shared]
                     .iter()
                     .find_map(|text| Some(text.split_once("Scope `")?.1.split('`').next()?.into()))
                     .unwrap_or_default();
@@ -61,6 +62,7 @@ pub fn methods() -> Vec<Method> {
                     name: format!("{}.{}", service.name(), method.name()),
                     path: format!("/mingpian.v1.{}/{}", service.name(), method.name()),
                     scope,
+                    comment: own,
                     input: (**messages.iter().find(|m| m.name() == input).unwrap()).clone(),
                 });
             }

@@ -234,6 +234,13 @@ async fn a_page_has_1_to_200_notes_and_names_a_viewer() {
         ..get_menu("klook")
     };
     malformed(api.serving.get_chat_menu(request).await, &fields);
+    for control in ['\0', '\n', '\u{1b}', '\u{85}'] {
+        let mut request = get_menu("klook");
+        let viewer = request.viewer.as_mut().unwrap();
+        viewer.app_version = format!("8{control}1");
+        viewer.locale = format!("zh{control}");
+        malformed(api.serving.get_chat_menu(request).await, &fields[2..]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,7 @@ on_both_engines!(
     a_committed_write_is_there_after_reopening,
     reads_go_on_while_a_transaction_is_open,
     an_exhausted_pool_is_unavailable_in_time,
+    an_exhausted_pool_leaves_the_ping_its_connection,
     bursts_of_reads_and_writes_all_end,
 );
 
@@ -117,6 +118,17 @@ async fn an_exhausted_pool_is_unavailable_in_time(engine: Engine) {
     store.begin().await.unwrap();
 }
 
+async fn an_exhausted_pool_leaves_the_ping_its_connection(engine: Engine) {
+    let s = Stage::new(engine).await;
+    let mut options = options(&s.scratch.url);
+    options.max_connections = 1;
+    options.acquire_timeout = Duration::from_millis(100);
+    let store = Store::open(&options).await.unwrap();
+    let _held = store.begin().await.unwrap();
+    store.begin().await.unwrap_err();
+    store.ping().await.unwrap();
+}
+
 async fn bursts_of_reads_and_writes_all_end(engine: Engine) {
     let s = Stage::new(engine).await;
     let work = async |i: usize| {
@@ -169,7 +181,7 @@ async fn sqlite_waits_for_who_writes_to_a_new_file() {
     assert!(early.is_err(), "{early:?}");
     other.execute_unprepared("ROLLBACK").await.unwrap();
     let store = open.await.unwrap();
-    store.migrate().await.unwrap();
+    store.migrate(NOW).await.unwrap();
     let fresh = Database::connect(&scratch.url).await.unwrap();
     assert_eq!(select(&fresh, "PRAGMA journal_mode").await, ["wal"]);
 }
@@ -182,7 +194,7 @@ async fn sqlite_makes_the_folder_of_its_file() {
     Store::open(&options(&url))
         .await
         .unwrap()
-        .migrate()
+        .migrate(NOW)
         .await
         .unwrap();
     assert!(file.exists());
@@ -204,7 +216,7 @@ async fn postgres_ends_a_statement_that_takes_too_long() {
         .unwrap();
     assert!(e.unwrap_err().is_unavailable());
     // Its schema may take longer.
-    impatient.migrate().await.unwrap();
+    impatient.migrate(NOW).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

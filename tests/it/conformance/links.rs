@@ -14,6 +14,7 @@ on_both_engines!(
     pages_are_sorted_by_the_bytes_of_the_id,
     of_concurrent_links_with_one_name_one_is_made,
     a_link_asks_for_the_clearance_of_its_merchant,
+    links_count_until_they_expire_or_are_revoked,
 );
 
 async fn add(s: &Stage, link: Link) -> Option<Link> {
@@ -123,4 +124,24 @@ async fn a_link_asks_for_the_clearance_of_its_merchant(engine: Engine) {
     let tx = s.store.begin().await.unwrap();
     let refused = tx.insert_link(&others, link("klook", "l")).await;
     refused.unwrap_err();
+}
+
+async fn links_count_until_they_expire_or_are_revoked(engine: Engine) {
+    let s = Stage::new(engine).await;
+    for (id, merchant, revoke_time) in [
+        ("a", "klook", None),
+        ("b", "klook", None),
+        ("c", "klook", Some(NOW)),
+        ("d", "other", None),
+    ] {
+        let mut link = link(merchant, id);
+        link.expire_time = NOW + if id == "a" { SECOND } else { 2 * SECOND };
+        link.revoke_time = revoke_time;
+        add(&s, link).await.unwrap();
+    }
+    let ends = NOW + SECOND;
+    for (at, count) in [(NOW, 2), (Micros(ends.0 - 1), 2), (ends, 1)] {
+        let open = s.store.reads().count_links(&merchant("klook"), at).await;
+        assert_eq!(open.unwrap(), count);
+    }
 }

@@ -7,6 +7,7 @@ mod engine;
 mod errors;
 mod history;
 mod links;
+mod meta;
 mod migration;
 mod placements;
 mod purge;
@@ -27,7 +28,7 @@ use mingpian::{
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Engine, LINK, Scratch};
+use crate::support::{Engine, LINK, Scratch, open_standing};
 
 /// 2026-01-01T00:00:00.123457Z: odd, so that rounding shows.
 const NOW: Micros = Micros(1_767_225_600_123_457);
@@ -45,7 +46,7 @@ impl Stage {
     async fn new(engine: Engine) -> Self {
         let scratch = Scratch::new(engine).await;
         let store = Store::open(&options(&scratch.url)).await.unwrap();
-        store.migrate().await.unwrap();
+        store.migrate(NOW).await.unwrap();
         Self {
             engine,
             store,
@@ -128,7 +129,12 @@ async fn insert_placement(tx: &Tx, placement: Placement) -> Option<Placement> {
 }
 
 fn clearance(merchant: &Merchant) -> Clearance {
-    gate::judge(Door::Configure, Facts::merchant(merchant), NOW).unwrap()
+    gate::judge(
+        Door::Configure,
+        Facts::merchant(&open_standing(merchant)),
+        NOW,
+    )
+    .unwrap()
 }
 
 fn merchant(id: &str) -> Merchant {

@@ -29,6 +29,7 @@ on_both_engines!(
     deleted_placements_are_listed_on_request_and_do_not_count,
     a_menu_has_the_live_ones_and_one_more_with_their_cards,
     capsules_are_those_of_the_asked_notes,
+    capsules_are_at_most_two_a_note_and_those_of_the_asked_merchants,
     a_shown_placement_comes_with_its_card_by_name_and_by_number,
     a_live_placement_is_never_withdrawn,
 );
@@ -271,7 +272,7 @@ async fn capsules_are_those_of_the_asked_notes(engine: Engine) {
     let gone = s.add_placement(placement(&card, "gone", note("n3"))).await;
     withdraw(&s, &gone.to(PlacementState::Deleted, NOW)).await;
     let capsules = async |notes: &[&str]| {
-        let shown = s.store.reads().capsules(notes).await.unwrap();
+        let shown = s.store.reads().capsules(notes, None).await.unwrap();
         assert!(shown.iter().all(|(_, c)| c.as_ref() == Some(&card)));
         let mut ids: Vec<_> = shown.iter().map(|(p, _)| p.name.id().to_owned()).collect();
         ids.sort();
@@ -280,6 +281,39 @@ async fn capsules_are_those_of_the_asked_notes(engine: Engine) {
     assert_eq!(capsules(&["n1", "n3", "none"]).await, ["on-n1"]);
     assert_eq!(capsules(&["n2", "N1"]).await, ["on-n2", "upper"]);
     assert!(capsules(&[]).await.is_empty());
+}
+
+async fn capsules_are_at_most_two_a_note_and_those_of_the_asked_merchants(engine: Engine) {
+    let s = Stage::new(engine).await;
+    let (a, b) = (card("a", "main"), card("b", "main"));
+    let (a, b) = (s.add_card(a).await, s.add_card(b).await);
+    for i in 0..5 {
+        for (card, on) in [(&a, "n1"), (&b, "n1"), (&b, "n2")] {
+            let mut paused = placement(card, &format!("{on}-paused{i}"), note(on));
+            paused.state = PlacementState::Paused;
+            s.add_placement(paused).await;
+        }
+    }
+    s.add_placement(placement(&a, "live", note("n1"))).await;
+    let capsules = async |notes: &[&str], merchants: Option<&[&str]>| {
+        let only = merchants.map(|ids| ids.iter().map(ToString::to_string).collect());
+        let shown = s.store.reads().capsules(notes, only.as_ref()).await;
+        let names = shown.unwrap().into_iter().map(|(p, _)| p.name.to_string());
+        names.collect::<Vec<_>>()
+    };
+    let (live, a1) = (
+        "merchants/a/placements/live",
+        "merchants/a/placements/n1-paused0",
+    );
+    let b1 = "merchants/b/placements/n1-paused0";
+    let b2 = "merchants/b/placements/n2-paused0";
+    assert_eq!(capsules(&["n1", "n2"], None).await, [live, a1, b2]);
+    assert_eq!(capsules(&["n1", "n2"], Some(&["b"])).await, [b1, b2]);
+    assert_eq!(capsules(&["n1"], Some(&["a", "b"])).await, [live, a1]);
+    assert!(capsules(&["n1"], Some(&[])).await.is_empty());
+    let many: Vec<_> = (0..200).map(|i| format!("n{i}")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    assert_eq!(capsules(&many, None).await, [live, a1, b2]);
 }
 
 async fn a_shown_placement_comes_with_its_card_by_name_and_by_number(engine: Engine) {

@@ -7,7 +7,7 @@ use crate::{on_both_engines, support::Engine};
 
 on_both_engines!(
     a_card_is_due_at_its_purge_time_and_not_before,
-    as_many_cards_as_asked_are_due_at_once,
+    cards_are_due_by_number_and_as_many_as_asked,
     a_purge_erases_what_is_sealed_in_every_version,
     a_purge_withdraws_placements_and_keeps_the_rest_of_history,
     a_purged_name_is_taken_again_with_another_number,
@@ -23,18 +23,21 @@ async fn delete(s: &Stage, card: &Card) -> Card {
     gone
 }
 
-async fn due(s: &Stage, now: Micros, limit: u64) -> Vec<Card> {
-    s.write(async |tx| tx.lock_cards_to_purge(now, limit).await.unwrap())
-        .await
+/// The numbers of the cards that are due, after this one.
+async fn due(s: &Stage, now: Micros, after: i64, limit: u64) -> Vec<i64> {
+    let due = s.store.reads().cards_to_purge(now, after, limit).await;
+    due.unwrap()
 }
 
 async fn purge(s: &Stage, now: Micros) {
-    s.write(async |tx| {
-        for card in tx.lock_cards_to_purge(now, 99).await.unwrap() {
-            tx.purge_card(&card, now).await.unwrap();
-        }
-    })
-    .await;
+    for no in due(s, now, 0, 99).await {
+        s.write(async |tx| {
+            if let Some(card) = tx.lock_card_to_purge(no, now).await.unwrap() {
+                tx.purge_card(&card, now).await.unwrap();
+            }
+        })
+        .await;
+    }
 }
 
 async fn a_card_is_due_at_its_purge_time_and_not_before(engine: Engine) {
@@ -42,17 +45,25 @@ async fn a_card_is_due_at_its_purge_time_and_not_before(engine: Engine) {
     s.add_card(card("klook", "kept")).await;
     let gone = delete(&s, &s.add_card(card("klook", "gone")).await).await;
     let at = gone.purge_time.unwrap();
-    assert!(due(&s, Micros(at.0 - 1), 9).await.is_empty());
-    assert_eq!(due(&s, at, 9).await, [gone]);
+    let early = Micros(at.0 - 1);
+    assert!(due(&s, early, 0, 9).await.is_empty());
+    assert_eq!(due(&s, at, 0, 9).await, [gone.no]);
+    let tx = s.store.begin().await.unwrap();
+    let lock = async |at| tx.lock_card_to_purge(gone.no, at).await.unwrap();
+    assert_eq!(lock(early).await, None);
+    assert_eq!(lock(at).await, Some(gone.clone()));
 }
 
-async fn as_many_cards_as_asked_are_due_at_once(engine: Engine) {
+async fn cards_are_due_by_number_and_as_many_as_asked(engine: Engine) {
     let s = Stage::new(engine).await;
-    for id in ["a", "b", "c"] {
-        delete(&s, &s.add_card(card("klook", id)).await).await;
+    let mut all = Vec::new();
+    for id in ["b", "c", "a"] {
+        let gone = delete(&s, &s.add_card(card("klook", id)).await).await;
+        all.push(gone.no);
     }
-    assert_eq!(due(&s, Micros::MAX, 2).await.len(), 2);
-    assert_eq!(due(&s, Micros::MAX, 9).await.len(), 3);
+    assert_eq!(due(&s, Micros::MAX, 0, 2).await, all[..2]);
+    assert_eq!(due(&s, Micros::MAX, 0, 9).await, all);
+    assert_eq!(due(&s, Micros::MAX, all[0], 9).await, all[1..]);
 }
 
 async fn a_purge_erases_what_is_sealed_in_every_version(engine: Engine) {

@@ -14,15 +14,15 @@ use crate::{
     support::{Engine, Scratch},
 };
 
-const OK: i32 = 0;
+pub const OK: i32 = 0;
 const NOT_WELL: i32 = 1;
 const USAGE: i32 = 64;
 const UNAVAILABLE: i32 = 69;
-const IO: i32 = 74;
-const CONFIG: i32 = 78;
+pub const IO: i32 = 74;
+pub const CONFIG: i32 = 78;
 
 /// `mingpian …` to its end.
-fn mingpian(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+pub fn mingpian(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new("timeout");
     // One that starts where it should refuse must not run for ever.
     command.args(["20", env!("CARGO_BIN_EXE_mingpian")]);
@@ -30,17 +30,17 @@ fn mingpian(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     command.stdin(Stdio::null()).output().unwrap()
 }
 
-fn code(output: &Output) -> i32 {
+pub fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// That it ended with this code and one line, after what it logged, that says these words.
 #[track_caller]
-fn ends(output: &Output, wanted: i32, words: &str) -> String {
+pub fn ends(output: &Output, wanted: i32, words: &str) -> String {
     let said = text(&output.stderr);
     assert_eq!(code(output), wanted, "{said}");
     let (logged, said) = said.trim_end().rsplit_once('\n').unwrap_or(("", &said));
@@ -149,6 +149,7 @@ fn a_named_file_of_keys_is_never_made_up() {
     let here = fs::read_dir(dir.path()).unwrap().count();
     assert_eq!(here, 0, "neither keys nor a database");
 
+    mingpian::keys::add(&keys, [7; 64]).unwrap();
     fs::write(&keys, "active = 1\nindex = \"c2VjcmV0\"\nkeys = []\n").unwrap();
     let said = ends(&mingpian(&serve, &environment), CONFIG, "keys_file: ");
     assert!(!said.contains("c2VjcmV0"), "{said}");
@@ -189,7 +190,7 @@ fn keys_are_made_added_and_activated() {
     ends(&missing, CONFIG, "/nowhere");
 }
 
-fn mode(file: &Path) -> u32 {
+pub fn mode(file: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     fs::metadata(file).unwrap().permissions().mode() & 0o777
 }

@@ -134,7 +134,11 @@ impl Model {
                     notes.iter().any(|n| *note == format!("{case}{n}"))
                         && p.state != PlacementState::Deleted
                 };
-                let shown = self.placed().filter(asked);
+                let first = |p: &&Placement| {
+                    let mut before = self.placed().filter(|q| q.no < p.no);
+                    !before.any(|q| q.surface == p.surface && q.state == p.state)
+                };
+                let shown = self.placed().filter(asked).filter(first);
                 sorted(
                     shown
                         .map(|p| (p.clone(), self.card_of(p).cloned()))

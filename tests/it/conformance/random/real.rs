@@ -77,9 +77,10 @@ impl<'a> Real<'a> {
                 say(plain_card(next))
             }
             Op::Purge => {
-                let due = tx.lock_cards_to_purge(now, 999).await?;
-                for card in &due {
-                    tx.purge_card(card, now).await?;
+                let due = tx.cards_to_purge(now, 0, 999).await?;
+                for no in &due {
+                    let card = tx.lock_card_to_purge(*no, now).await?;
+                    tx.purge_card(&card.expect("due"), now).await?;
                 }
                 say(due.len())
             }
@@ -128,7 +129,7 @@ impl<'a> Real<'a> {
             Op::Capsules(notes) => {
                 let notes: Vec<_> = notes.iter().map(|n| format!("{case}{n}")).collect();
                 let notes: Vec<_> = notes.iter().map(String::as_str).collect();
-                sorted(tx.capsules(&notes).await?)
+                sorted(tx.capsules(&notes, None).await?)
             }
             Op::ShownAt(placement, second) => {
                 let at = Micros(NOW.0 + second * 1_000_000);
