@@ -2,18 +2,19 @@
 //!
 //! For day D the window is the days before it. The total must be greater than the threshold.
 //! Opening needs only that the known total is; closing waits until the last day is complete
-//! for every source that reports, or has been over for `closing_wait`. What follows from
-//! dates, lapse and graces among it, is derived here and stored nowhere.
+//! for every source that reports, or has been over for `closing_wait`. Whether it was open is
+//! read from the ledger's history: by what was known then. What follows from dates, lapse and
+//! graces among it, is derived here and stored nowhere.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::time::Duration;
 
 use super::{
     Micros, Money,
     day::{Day, Zone},
+    ledger::{Sources, Spend},
 };
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// When days begin, and how long closing waits for figures.
 #[derive(Clone, Copy, Debug)]
@@ -38,69 +39,32 @@ impl Terms {
         self.configuration_grace_days.max(self.serving_grace_days)
     }
 
-    /// The first day that a decision of `today` may read.
+    /// The day from which on a lapse of today's interest is looked for.
+    pub fn looks_from(&self, today: Day, calendar: &Calendar) -> Day {
+        today - self.grace_days() - calendar.waiting_days() - 1
+    }
+
+    /// The first day whose figures a decision of `today` may read.
     pub fn reads_from(&self, today: Day, calendar: &Calendar) -> Day {
-        today - self.window_days - self.grace_days() - calendar.waiting_days() - 1
+        self.looks_from(today, calendar) - self.window_days
+    }
+
+    /// The first day of the window of `day`.
+    pub fn first(&self, day: Day) -> Day {
+        day - self.window_days
     }
 }
 
 impl Calendar {
     /// Days before today whose verdict may still be open.
     fn waiting_days(&self) -> i32 {
-        let days = self.closing_wait.as_secs().div_ceil(24 * 60 * 60);
-        i32::try_from(days).unwrap_or(i32::MAX / 2)
-    }
-}
-
-/// One merchant's figures as they are known: by day, then by source.
-#[derive(Clone, Debug, Default)]
-pub struct Spend(pub BTreeMap<Day, BTreeMap<String, Money>>);
-
-impl Spend {
-    /// All sources of one day together.
-    pub fn of_day(&self, day: Day) -> Option<Money> {
-        let sources = self.0.get(&day)?;
-        Some(Money(sources.values().map(|amount| amount.0).sum()))
+        let days = self.closing_wait.as_secs().div_ceil(DAY.as_secs());
+        i32::try_from(days).unwrap_or(i32::MAX / 4)
     }
 
-    /// The days from `first` until before `end`.
-    fn between(&self, first: Day, end: Day) -> Money {
-        let days = self
-            .0
-            .range(first..end)
-            .flat_map(|(_, sources)| sources.values());
-        Money(days.map(|amount| amount.0).sum())
-    }
-}
-
-/// What one source has reported.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// Its first day; before that nothing is missing.
-    pub since: Day,
-    /// Days it has said to be complete.
-    pub complete: BTreeSet<Day>,
-}
-
-/// The sources that report, by name.
-#[derive(Clone, Debug, Default)]
-pub struct Sources(pub BTreeMap<String, Source>);
-
-impl Sources {
-    /// Whether every source has completed the day.
-    pub fn complete(&self, day: Day) -> bool {
-        self.0
-            .values()
-            .all(|source| day < source.since || source.complete.contains(&day))
-    }
-
-    /// Whether a source has yet to say something of the day, given what it has said.
-    fn lacking(&self, day: Day, said: Option<&BTreeMap<String, Money>>) -> bool {
-        self.0.iter().any(|(name, source)| {
-            source.since <= day
-                && !source.complete.contains(&day)
-                && said.is_none_or(|said| !said.contains_key(name))
-        })
+    /// Whether a "no" for this day may not be put off any longer.
+    pub fn firm(&self, sources: &Sources, day: Day, now: Micros) -> bool {
+        sources.complete(day - 1) || now >= self.zone.start(day) + self.closing_wait
     }
 }
 
@@ -171,26 +135,27 @@ pub fn decide(
         sources,
         calendar,
         now,
+        today: calendar.zone.day(now),
     };
-    let zone = calendar.zone;
-    let today = zone.day(now);
-    let total = asked.total(today);
-    let tomorrow = zone.start(today + 1);
-    let carried = asked.total(today + 1) > terms.threshold;
-    let opens_at = (total <= terms.threshold && carried).then_some(tomorrow);
-    let (state, closes_at, hides_at) = asked.standing(today, opens_at.is_some());
+    let Standing {
+        state,
+        closes_at,
+        hides_at,
+    } = asked.standing();
+    let total = asked.total(asked.today);
+    let tomorrow = calendar.zone.start(asked.today + 1);
     let edges = [Some(tomorrow), closes_at, hides_at];
     Decision {
         state,
-        decision_day: today,
-        window: asked.window(today),
+        decision_day: asked.today,
+        window: asked.window(),
         total,
         threshold: terms.threshold,
         shortfall: Money((terms.threshold.0 + 1 - total.0).max(0)),
-        opens_at: opens_at.filter(|_| state != State::Open),
+        opens_at: asked.opens_at().filter(|_| state != State::Open),
         closes_at,
         hides_at,
-        missing_days: asked.missing(today),
+        missing_days: asked.missing(),
         edge: edges
             .into_iter()
             .flatten()
@@ -206,81 +171,117 @@ struct Asked<'a> {
     sources: &'a Sources,
     calendar: &'a Calendar,
     now: Micros,
+    today: Day,
+}
+
+struct Standing {
+    state: State,
+    closes_at: Option<Micros>,
+    hides_at: Option<Micros>,
 }
 
 impl Asked<'_> {
-    fn first(&self, day: Day) -> Day {
-        day - self.terms.window_days
-    }
-
     fn total(&self, day: Day) -> Money {
-        self.spend.between(self.first(day), day)
+        self.spend.between(self.terms.first(day), day)
     }
 
     fn qualified(&self, day: Day) -> bool {
         self.total(day) > self.terms.threshold
     }
 
-    /// Whether a "no" for this day may not be put off any longer.
-    fn firm(&self, day: Day) -> bool {
-        self.sources.complete(day - 1)
-            || self.now >= self.calendar.zone.start(day) + self.calendar.closing_wait
+    /// Whether it was qualified then, by what was known then.
+    fn qualified_at(&self, at: Micros) -> bool {
+        let day = self.calendar.zone.day(at);
+        let first = self.terms.first(day);
+        self.spend.between_at(first, day, at) > self.terms.threshold
     }
 
-    /// Whether the day is open: by its own total, or because nothing firm has closed it.
-    fn open(&self, day: Day) -> bool {
-        let mut day = day;
-        while !self.qualified(day) {
-            if self.firm(day) {
-                return false;
-            }
-            day = day - 1;
-        }
-        true
+    fn opens_at(&self) -> Option<Micros> {
+        let tomorrow = self.today + 1;
+        let pending = !self.qualified(self.today) && self.qualified(tomorrow);
+        pending.then(|| self.calendar.zone.start(tomorrow))
     }
 
-    /// The state, and when configuring and serving end, where that is known.
-    fn standing(&self, today: Day, pending: bool) -> (State, Option<Micros>, Option<Micros>) {
-        let zone = self.calendar.zone;
-        if self.qualified(today) {
-            return (State::Open, None, None);
-        }
-        let lapse = self.lapse(today);
-        let after = |days: i32| lapse.map(|lapse| zone.start(lapse + days));
-        let grace_end = after(self.terms.configuration_grace_days);
-        if self.open(today) {
-            let waited = lapse.map(|lapse| zone.start(lapse) + self.calendar.closing_wait);
-            return (State::Open, waited.max(grace_end), None);
-        }
-        let closes_at = grace_end.filter(|end| *end > self.now);
-        let hides_at = after(self.terms.grace_days()).filter(|end| *end > self.now);
-        let state = match (closes_at, pending) {
-            (Some(_), _) => State::Grace,
-            (None, true) => State::Pending,
-            (None, false) => State::Locked,
+    fn standing(&self) -> Standing {
+        let standing = |state, closes_at, hides_at| Standing {
+            state,
+            closes_at,
+            hides_at,
         };
-        (state, closes_at, hides_at)
+        if self.qualified(self.today) {
+            return standing(State::Open, None, None);
+        }
+        let lapse = self.lapse();
+        let after = |days: i32| lapse.map(|t| t + DAY * days.unsigned_abs());
+        let coming = |t: Option<Micros>| t.filter(|t| *t > self.now);
+        let closes_at = coming(after(self.terms.configuration_grace_days));
+        if let Some(waits) = lapse.and_then(|lapse| self.waits_until(lapse)) {
+            return standing(State::Open, Some(waits).max(closes_at), None);
+        }
+        let state = if closes_at.is_some() {
+            State::Grace
+        } else if self.opens_at().is_some() {
+            State::Pending
+        } else {
+            State::Locked
+        };
+        standing(state, closes_at, coming(after(self.terms.grace_days())))
     }
 
-    /// The first day without a qualifying total since the last one with; `None` where that
-    /// was before any grace.
-    fn lapse(&self, today: Day) -> Option<Day> {
-        let back = self.terms.grace_days() + self.calendar.waiting_days();
-        (0..=back)
-            .map(|days| today - days)
-            .find(|day| self.qualified(*day - 1))
+    /// The first moment without a qualifying total since the last one with, each by what was
+    /// known then; `None` where there was none, or it is too long ago to matter.
+    fn lapse(&self) -> Option<Micros> {
+        let zone = self.calendar.zone;
+        let from = self.terms.looks_from(self.today, self.calendar);
+        let changes = self.spend.changes.iter().map(|change| change.time);
+        let days = (from.0..=self.today.0).map(|day| zone.start(Day(day)));
+        let mut steps: Vec<_> = changes
+            .chain(days)
+            .filter(|t| (zone.start(from)..=self.now).contains(t))
+            .collect();
+        steps.sort_unstable();
+        steps
+            .windows(2)
+            .rev()
+            .find(|step| self.qualified_at(step[0]))
+            .map(|step| step[1])
     }
 
-    fn window(&self, today: Day) -> Vec<(Day, Money)> {
-        let days = self.spend.0.range(self.first(today)..today);
+    /// Until when a lapse is not held against the merchant, at the latest; `None` where one
+    /// of the days since is a firm "no".
+    fn waits_until(&self, lapse: Micros) -> Option<Micros> {
+        let first = self.calendar.zone.day(lapse);
+        let firm = |day| self.calendar.firm(self.sources, day, self.now);
+        let noes = (first.0..=self.today.0)
+            .map(Day)
+            .filter(|day| !self.qualified(*day));
+        let mut earliest = None;
+        for no in noes {
+            if firm(no) {
+                return None;
+            }
+            earliest = earliest.or(Some(no));
+        }
+        Some(self.calendar.zone.start(earliest?) + self.calendar.closing_wait)
+    }
+
+    /// The window's days with figures.
+    fn window(&self) -> Vec<(Day, Money)> {
+        let days = self
+            .spend
+            .days
+            .range(self.terms.first(self.today)..self.today);
         days.filter_map(|(day, _)| Some((*day, self.spend.of_day(*day)?)))
             .collect()
     }
 
-    fn missing(&self, today: Day) -> Vec<Day> {
-        (self.first(today).0..today.0)
+    fn missing(&self) -> Vec<Day> {
+        (self.terms.first(self.today).0..self.today.0)
             .map(Day)
-            .filter(|day| self.sources.lacking(*day, self.spend.0.get(day)))
+            .filter(|day| self.sources.lacking(*day, self.spend.days.get(day)))
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ pub mod explain;
 pub mod gate;
 mod lang;
 pub mod launch;
+pub mod ledger;
 pub mod link;
 pub mod money;
 mod name;
@@ -31,9 +32,10 @@ pub use card::{
 };
 pub use check::Check;
 pub use day::{Day, Zone};
-pub use eligibility::{Calendar, Decision, Source, Sources, Spend};
+pub use eligibility::{Calendar, Decision};
 pub use gate::{Clearance, Door, Facts};
 pub use lang::Lang;
+pub use ledger::{Change, Said, Source, Sources, Spend};
 pub use link::Link;
 pub use money::Money;
 pub use name::{

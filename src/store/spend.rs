@@ -12,7 +12,7 @@ use super::{
     Db, Error, Result,
     entity::{spend, spend_day},
 };
-use crate::domain::{Day, Merchant, Micros, Money, Source, Sources, Spend};
+use crate::domain::{Change, Day, Merchant, Micros, Money, Said, Sources, Spend};
 
 #[derive(FromQueryResult)]
 struct Figure {
@@ -23,9 +23,11 @@ struct Figure {
 }
 
 #[derive(FromQueryResult)]
-struct SinceRow {
-    source: String,
-    since: i32,
+struct ChangeRow {
+    merchant: String,
+    day: i32,
+    time: i64,
+    delta: i64,
 }
 
 impl<C: ConnectionTrait> Db<C> {
@@ -60,41 +62,64 @@ impl<C: ConnectionTrait> Db<C> {
         for row in rows {
             let merchant =
                 Merchant::from_id(&row.merchant).ok_or_else(|| Error::corrupt("spend.merchant"))?;
-            let days = &mut of.entry(merchant).or_default().0;
+            let days = &mut of.entry(merchant).or_default().days;
             let day = days.entry(Day(row.day)).or_default();
             day.insert(row.source, Money(row.amount));
         }
         Ok(of)
     }
 
-    /// The sources that report, and which of these days they have completed; as known then, or
-    /// now.
+    /// What these merchants' figures of these days have had added since a moment, by
+    /// merchant; until `now`, by whatever clock it was written. One query.
+    pub async fn spend_changes(
+        &self,
+        merchants: &[&str],
+        (first, last): (Day, Day),
+        since: Micros,
+        now: Micros,
+        known: Option<Micros>,
+    ) -> Result<HashMap<Merchant, Vec<Change>>> {
+        use spend::Column;
+        let mut query = spend::Entity::find()
+            .select_only()
+            .columns([Column::Merchant, Column::Day, Column::Time, Column::Delta])
+            .filter(Column::Merchant.is_in(merchants.iter().copied()))
+            .filter(Column::Day.between(first.0, last.0))
+            .filter(Column::Time.gt(since.0));
+        if let Some(at) = known {
+            query = query.filter(Column::Time.lte(at.0));
+        }
+        let mut of: HashMap<Merchant, Vec<Change>> = HashMap::new();
+        for row in query.into_model::<ChangeRow>().all(&self.0).await? {
+            let merchant =
+                Merchant::from_id(&row.merchant).ok_or_else(|| Error::corrupt("spend.merchant"))?;
+            of.entry(merchant).or_default().push(Change {
+                time: Micros(row.time).min(now),
+                day: Day(row.day),
+                delta: Money(row.delta),
+            });
+        }
+        Ok(of)
+    }
+
+    /// What sources have said of these days; as known then, or now.
     pub async fn sources(&self, first: Day, last: Day, known: Option<Micros>) -> Result<Sources> {
         use spend_day::Column;
-        let mut since = spend_day::Entity::find()
-            .select_only()
-            .column(Column::Source)
-            .column_as(Column::Day.min(), "since")
-            .group_by(Column::Source);
-        let mut complete = spend_day::Entity::find()
-            .filter(Column::Day.between(first.0, last.0))
-            .filter(Column::CompleteTime.is_not_null());
+        let mut rows = spend_day::Entity::find().filter(Column::Day.between(first.0, last.0));
         if let Some(at) = known {
-            since = since.filter(Column::FirstTime.lte(at.0));
-            complete = complete.filter(Column::CompleteTime.lte(at.0));
+            rows = rows.filter(Column::FirstTime.lte(at.0));
         }
         let mut sources = Sources::default();
-        for row in since.into_model::<SinceRow>().all(&self.0).await? {
-            let source = Source {
-                since: Day(row.since),
-                complete: Default::default(),
+        for row in rows.all(&self.0).await? {
+            let complete = row
+                .complete_time
+                .filter(|t| known.is_none_or(|at| *t <= at.0));
+            let said = Said {
+                first: Micros(row.first_time),
+                complete: complete.map(Micros),
             };
-            sources.0.insert(row.source, source);
-        }
-        for row in complete.all(&self.0).await? {
-            if let Some(source) = sources.0.get_mut(&row.source) {
-                source.complete.insert(Day(row.day));
-            }
+            let source = sources.0.entry(row.source).or_default();
+            source.0.insert(Day(row.day), said);
         }
         Ok(sources)
     }

@@ -8,7 +8,8 @@ use sea_orm::ConnectionTrait;
 use super::{Db, Result, programs::Listed};
 use crate::domain::{
     Calendar, Chance, Day, List, Merchant, Micros, Program, Sources, Spend, Standing,
-    eligibility::decide,
+    eligibility::{Terms, decide},
+    ledger::SILENT_DAYS,
 };
 
 /// What several merchants are judged by.
@@ -17,6 +18,8 @@ struct Known {
     sources: Sources,
     calendar: Calendar,
     now: Micros,
+    /// By what was known then; `None` for by all that is.
+    known: Option<Micros>,
 }
 
 impl<C: ConnectionTrait> Db<C> {
@@ -70,7 +73,8 @@ impl<C: ConnectionTrait> Db<C> {
             .await
     }
 
-    async fn judged(
+    /// Each merchant's standing, were these the programs.
+    pub(super) async fn judged(
         &self,
         ids: &[&str],
         programs: Vec<Program>,
@@ -79,14 +83,14 @@ impl<C: ConnectionTrait> Db<C> {
         now: Micros,
         known: Option<Micros>,
     ) -> Result<HashMap<Merchant, Arc<Standing>>> {
-        let (first, today) = reads(&programs, calendar, now);
-        let mut spend = self.spend(ids, first, today, known).await?;
         let known = Known {
+            sources: self.reporting(&programs, calendar, now, known).await?,
             programs,
-            sources: self.sources(first, today, known).await?,
             calendar: *calendar,
             now,
+            known,
         };
+        let mut spend = self.known_spend(ids, &known).await?;
         let lists: HashMap<(i64, Merchant), List> = lists
             .into_iter()
             .map(|(program_no, merchant, list)| ((program_no, merchant), list))
@@ -102,9 +106,65 @@ impl<C: ConnectionTrait> Db<C> {
             .map(standing)
             .collect())
     }
+
+    /// What sources have said of the days that a decision on any of these terms reads.
+    pub(super) async fn reporting(
+        &self,
+        programs: &[Program],
+        calendar: &Calendar,
+        now: Micros,
+        known: Option<Micros>,
+    ) -> Result<Sources> {
+        let today = calendar.zone.day(now);
+        let read = programs
+            .iter()
+            .map(|program| program.terms().reads_from(today, calendar));
+        let first = read.min().unwrap_or(today) - SILENT_DAYS;
+        self.sources(first, today, known).await
+    }
+
+    /// The merchants' figures, with their history where the present ones do not suffice.
+    async fn known_spend(&self, ids: &[&str], known: &Known) -> Result<HashMap<Merchant, Spend>> {
+        let (terms, today) = (known.terms(), known.today());
+        let read = terms
+            .iter()
+            .map(|terms| terms.reads_from(today, &known.calendar));
+        let first = read.min().unwrap_or(today);
+        let mut spend = self.spend(ids, first, today, known.known).await?;
+        let short = |spend: &Spend| {
+            let total = |terms: &Terms| spend.between(terms.first(today), today);
+            terms.iter().any(|terms| total(terms) <= terms.threshold)
+        };
+        let unsure: Vec<_> = spend
+            .iter()
+            .filter(|(_, spend)| short(spend))
+            .map(|(merchant, _)| merchant.clone())
+            .collect();
+        if unsure.is_empty() {
+            return Ok(spend);
+        }
+        let ids: Vec<_> = unsure.iter().map(Merchant::id).collect();
+        let looked = terms
+            .iter()
+            .map(|terms| terms.looks_from(today, &known.calendar));
+        let since = known.calendar.zone.start(looked.min().unwrap_or(today));
+        let changes = self.spend_changes(&ids, (first, today), since, known.now, known.known);
+        for (merchant, changes) in changes.await? {
+            spend.entry(merchant).or_default().changes = changes;
+        }
+        Ok(spend)
+    }
 }
 
 impl Known {
+    fn today(&self) -> Day {
+        self.calendar.zone.day(self.now)
+    }
+
+    fn terms(&self) -> Vec<Terms> {
+        self.programs.iter().map(Program::terms).collect()
+    }
+
     fn standing(
         &self,
         merchant: Merchant,
@@ -134,16 +194,6 @@ fn distinct<'a>(merchants: impl IntoIterator<Item = &'a Merchant>) -> Vec<&'a st
     ids.sort_unstable();
     ids.dedup();
     ids
-}
-
-/// The days that any of these programs reads.
-fn reads(programs: &[Program], calendar: &Calendar, now: Micros) -> (Day, Day) {
-    let today = calendar.zone.day(now);
-    let first = programs
-        .iter()
-        .map(|program| program.terms().reads_from(today, calendar))
-        .min();
-    (first.unwrap_or(today), today)
 }
 
 fn only(mut standings: HashMap<Merchant, Arc<Standing>>, merchant: &Merchant) -> Standing {
