@@ -224,7 +224,7 @@ fn a_method_names_no_reason_that_is_not_in_the_registry() {
 /// What follows from a method's request.
 #[test]
 fn a_method_names_the_reasons_that_its_request_brings() {
-    let etag = ["etag", "card", "placement"];
+    let etag = ["etag", "card", "placement", "program"];
     for method in methods() {
         let must = |when: bool, word: &str| {
             let says = method.comment.contains(&format!("`{word}`"));

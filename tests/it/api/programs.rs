@@ -1,5 +1,7 @@
 //! `ProgramService`: terms, states, lists; and what the merchants' viewers see of them.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use mingpian::api::{
     common::Money,
@@ -471,15 +473,21 @@ async fn of_many_at_once_one_is_the_last_that_fits(engine: Engine) {
     let settings = format!("[programs]\nmost = 3\n{PATIENT}");
     // `default` and `open` are there.
     let mut api = Api::start_with(engine, &settings).await;
-    let asking = (0..12).map(|i| {
-        let mut programs = api.programs.clone();
-        async move {
-            programs
-                .create_program(create(&format!("p{i}"), wanted()))
-                .await
-        }
-    });
-    let answers = join_all(asking).await;
+    // Until all of them ask, none is counted.
+    let held = api.server.app.store.begin().await.unwrap();
+    held.lock_programs().await.unwrap();
+    let asking: Vec<_> = (0..12)
+        .map(|i| {
+            let mut programs = api.programs.clone();
+            let request = create(&format!("p{i}"), wanted());
+            tokio::spawn(async move { programs.create_program(request).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!asking.iter().any(|call| call.is_finished()));
+    held.rollback().await.unwrap();
+    let answers = join_all(asking).await.into_iter().map(Result::unwrap);
+    let answers: Vec<_> = answers.collect();
     let made: Vec<_> = answers
         .iter()
         .flatten()
