@@ -7,14 +7,17 @@ mod cards;
 mod entity;
 mod error;
 mod history;
+mod leases;
 mod links;
 mod meta;
 mod migration;
+mod openings;
 mod placements;
 mod programs;
 mod requests;
 mod spend;
 mod standings;
+mod totals;
 
 use std::time::Duration;
 
@@ -28,6 +31,7 @@ use crate::domain::{Clearance, Merchant, Micros};
 
 pub use audit::AuditEntry;
 pub use error::{Error, Result};
+pub use openings::Run;
 pub use placements::Shown;
 pub use requests::Claim;
 
