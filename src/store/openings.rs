@@ -95,7 +95,7 @@ impl Tx {
             self.execute(&transitions(run_no, day, now, &programs))
                 .await?;
             let sources = self.reporting(&programs, calendar, now, None).await?;
-            if !calendar.firm(&sources, day, now) {
+            if calendar.firm_from(&sources, day) > now {
                 self.keep_held(run_no, programs, calendar, now).await?;
             }
         }
