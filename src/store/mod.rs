@@ -13,6 +13,7 @@ mod meta;
 mod migration;
 mod openings;
 mod placements;
+mod preview;
 mod programs;
 mod requests;
 mod spend;
@@ -33,6 +34,7 @@ pub use audit::AuditEntry;
 pub use error::{Error, Result};
 pub use openings::Run;
 pub use placements::Shown;
+pub use preview::Census;
 pub use requests::Claim;
 
 /// Where the rows are, and how many connections may look at them.

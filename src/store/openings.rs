@@ -7,13 +7,14 @@
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, FromQueryResult,
+    QueryFilter, QueryOrder, QuerySelect, Statement,
+    sea_query::{Expr, Query},
 };
 
 use super::{
     Db, Error, Result, Tx,
-    entity::{program, run, spend_day, spend_import, transition},
+    entity::{opening, program, run, spend_day, spend_import, transition},
     totals::Totals,
 };
 use crate::domain::{Calendar, Day, Merchant, Micros, Program, ProgramState, eligibility::State};
@@ -99,7 +100,7 @@ impl Tx {
                 self.keep_held(run_no, programs, calendar, now).await?;
             }
         }
-        let closed = self.execute(&closings(run_no)).await?;
+        let closed = self.remove_closed(run_no).await?;
         let opened = self.execute(&openings(run_no)).await?;
         self.end_run(run_no, opened, closed).await?;
         Ok(Run {
@@ -120,6 +121,22 @@ impl Tx {
             closed: Set(0),
         };
         Ok(row.insert(&self.0).await?.no)
+    }
+
+    async fn remove_closed(&self, run_no: i64) -> Result<u64> {
+        use opening::Column;
+        let closed = Query::select()
+            .columns([transition::Column::ProgramNo, transition::Column::Merchant])
+            .from(transition::Entity)
+            .and_where(transition::Column::RunNo.eq(run_no))
+            .and_where(transition::Column::Opened.eq(false))
+            .to_owned();
+        let key = Expr::tuple([Column::ProgramNo, Column::Merchant].map(Expr::col));
+        let removed = opening::Entity::delete_many()
+            .filter(key.in_subquery(closed))
+            .exec(&self.0)
+            .await?;
+        Ok(removed.rows_affected)
     }
 
     async fn end_run(&self, run_no: i64, opened: u64, closed: u64) -> Result<()> {
@@ -230,13 +247,6 @@ fn transitions(run_no: i64, day: Day, now: Micros, programs: &[Program]) -> Stri
          (run_no, program_no, merchant, opened, day, total_before, total, time) {}",
         totals.select(),
         changes.join(" UNION ALL "),
-    )
-}
-
-fn closings(run_no: i64) -> String {
-    format!(
-        "DELETE FROM openings WHERE (program_no, merchant) IN \
-         (SELECT program_no, merchant FROM transitions WHERE run_no = {run_no} AND NOT opened)"
     )
 }
 
