@@ -7,6 +7,7 @@ mod contacts;
 mod error;
 mod explain;
 mod links;
+mod openings;
 mod placements;
 mod preview;
 mod principal;
@@ -63,6 +64,10 @@ pub struct Rules {
     pub keep_answers: Duration,
     /// When days begin, and how long closing waits for figures.
     pub calendar: Calendar,
+    /// How long the replica that makes the runs of T+1 may be silent before another does.
+    pub lease: Duration,
+    /// Between two runs of T+1 on one day.
+    pub rerun: Duration,
     /// Programs that have not ended.
     pub programs: u64,
     /// What links begin with, without a slash at the end.

@@ -115,9 +115,19 @@ impl Programs {
 pub struct Spend {
     utc_offset_minutes: Whole<0, 840>,
     closing_wait_hours: Whole<0, 240>,
+    rerun_minutes: Whole<1, 1440>,
+    lease_seconds: Whole<2, 3600>,
 }
 
 impl Spend {
+    /// Between two runs of T+1 on one day.
+    pub fn rerun(&self) -> Duration {
+        Duration::from_secs(self.rerun_minutes.get() * 60)
+    }
+    /// How long the replica that makes the runs may be silent.
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds.get())
+    }
     /// When days begin, and how long closing waits for figures.
     pub fn calendar(&self) -> Calendar {
         Calendar {

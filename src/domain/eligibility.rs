@@ -62,9 +62,11 @@ impl Calendar {
         i32::try_from(days).unwrap_or(i32::MAX / 4)
     }
 
-    /// Whether a "no" for this day may not be put off any longer.
-    pub fn firm(&self, sources: &Sources, day: Day, now: Micros) -> bool {
-        sources.complete(day - 1) || now >= self.zone.start(day) + self.closing_wait
+    /// From when on a "no" for this day is not put off any longer.
+    pub fn firm_from(&self, sources: &Sources, day: Day) -> Micros {
+        let waited = self.zone.start(day) + self.closing_wait;
+        let complete = sources.complete_from(day - 1);
+        complete.map_or(waited, |complete| complete.min(waited))
     }
 }
 
@@ -248,21 +250,30 @@ impl Asked<'_> {
     }
 
     /// Until when a lapse is not held against the merchant, at the latest; `None` where one
-    /// of the days since is a firm "no".
+    /// of the days since has been a firm "no".
     fn waits_until(&self, lapse: Micros) -> Option<Micros> {
         let first = self.calendar.zone.day(lapse);
-        let firm = |day| self.calendar.firm(self.sources, day, self.now);
-        let noes = (first.0..=self.today.0)
-            .map(Day)
-            .filter(|day| !self.qualified(*day));
-        let mut earliest = None;
-        for no in noes {
-            if firm(no) {
+        let mut until = None;
+        for day in (first.0..=self.today.0).map(Day) {
+            let firm = self.calendar.firm_from(self.sources, day);
+            if firm <= self.now && self.said_no(day, firm.max(lapse)) {
                 return None;
             }
-            earliest = earliest.or(Some(no));
+            if firm > self.now && !self.qualified(day) {
+                until = until.or(Some(firm));
+            }
         }
-        Some(self.calendar.zone.start(earliest?) + self.calendar.closing_wait)
+        until
+    }
+
+    /// Whether, at any moment since, what was known spoke against the day.
+    fn said_no(&self, day: Day, since: Micros) -> bool {
+        let changes = self.spend.changes.iter().map(|change| change.time);
+        let first = self.terms.first(day);
+        changes
+            .filter(|t| *t > since)
+            .chain([since])
+            .any(|t| self.spend.between_at(first, day, t) <= self.terms.threshold)
     }
 
     /// The window's days with figures.

@@ -80,15 +80,16 @@ impl Source {
 pub struct Sources(pub BTreeMap<String, Source>);
 
 impl Sources {
-    /// Whether there was a moment at which every source that reported had completed the day.
-    pub fn complete(&self, day: Day) -> bool {
+    /// The first moment at which every source that reported had completed the day.
+    pub fn complete_from(&self, day: Day) -> Option<Micros> {
         let all = |at: Micros| {
             self.0.values().all(|source| {
                 !source.reports(day, at) || source.completed(day).is_some_and(|t| t <= at)
             })
         };
-        let mut said = self.0.values().filter_map(|source| source.completed(day));
-        said.any(all) || all(Micros::MAX)
+        let said = self.0.values().filter_map(|source| source.completed(day));
+        let nobody = all(Micros::MAX).then_some(Micros::MIN);
+        said.filter(|at| all(*at)).min().or(nobody)
     }
 
     /// Whether some source has yet to say something of the day, given what it has said.

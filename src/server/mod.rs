@@ -182,6 +182,7 @@ impl Server {
         let store = self.app.store.clone();
         tasks.spawn(self.health.follow(store, stop.clone(), close.clone()));
         tasks.spawn(worker::sweep(self.app.clone(), stop.clone()));
+        tasks.spawn(worker::openings(self.app.clone(), stop.clone()));
         if let Some(jwks) = self.jwks {
             let stop = stop.clone();
             tasks.spawn(async move { jwks.refresh(stop).await });
@@ -275,6 +276,8 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
         max_age: settings.serving.max_age(),
         keep_answers: settings.requests.keep(),
         calendar: settings.spend.calendar(),
+        lease: settings.spend.lease(),
+        rerun: settings.spend.rerun(),
         programs: settings.programs.most(),
         public_url: settings.public_url(http),
     }

@@ -166,6 +166,16 @@ pub(super) async fn migrate(db: &DatabaseConnection, now: Micros) -> Result<()> 
 }
 
 impl Db<DatabaseTransaction> {
+    /// What works on all merchants takes longer than a call may, until this transaction ends.
+    /// SQLite knows no such limit.
+    pub(super) async fn lift_statement_timeout(&self) -> Result<()> {
+        if self.0.get_database_backend() == DbBackend::Postgres {
+            let lift = "SET LOCAL statement_timeout = 0";
+            self.0.execute_unprepared(lift).await?;
+        }
+        Ok(())
+    }
+
     /// Counting and inserting for one merchant, one after the other. SQLite has one writer
     /// anyway.
     pub async fn lock_merchant(&self, merchant: &str) -> Result<()> {

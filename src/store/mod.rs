@@ -7,14 +7,18 @@ mod cards;
 mod entity;
 mod error;
 mod history;
+mod leases;
 mod links;
 mod meta;
 mod migration;
+mod openings;
 mod placements;
+mod preview;
 mod programs;
 mod requests;
 mod spend;
 mod standings;
+mod totals;
 
 use std::time::Duration;
 
@@ -28,7 +32,9 @@ use crate::domain::{Clearance, Merchant, Micros};
 
 pub use audit::AuditEntry;
 pub use error::{Error, Result};
+pub use openings::Run;
 pub use placements::Shown;
+pub use preview::Census;
 pub use requests::Claim;
 
 /// Where the rows are, and how many connections may look at them.

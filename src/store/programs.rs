@@ -252,7 +252,7 @@ fn list(number: i16) -> Result<List> {
     }
 }
 
-fn listed(program_no: i64, merchant: &str, number: i16) -> Result<Listed> {
+pub(super) fn listed(program_no: i64, merchant: &str, number: i16) -> Result<Listed> {
     let merchant =
         Merchant::from_id(merchant).ok_or_else(|| Error::corrupt("enrollments.merchant"))?;
     Ok((program_no, merchant, list(number)?))

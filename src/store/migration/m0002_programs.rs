@@ -38,6 +38,7 @@ impl MigrationTrait for Migration {
             unique("programs_name", "programs", &["id"]),
             index("enrollments_merchant", "enrollments", &["merchant"]),
             index("transitions_merchant", "transitions", &["merchant"]),
+            index("transitions_run", "transitions", &["run_no"]),
         ] {
             manager.create_index(index).await?;
         }

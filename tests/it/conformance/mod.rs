@@ -3,6 +3,7 @@
 
 mod audit;
 mod cards;
+mod eligibility;
 mod engine;
 mod errors;
 mod history;
