@@ -4,6 +4,7 @@
 mod ambient;
 mod cards;
 mod contacts;
+mod eligibility;
 mod error;
 mod explain;
 mod links;
@@ -11,6 +12,7 @@ mod placements;
 mod principal;
 mod provenance;
 mod serving;
+mod spend;
 mod sweep;
 mod tap;
 mod write;
@@ -29,6 +31,7 @@ pub use placements::{PlacementChanges, PlacementDraft};
 pub use principal::{Principal, Scope};
 pub use provenance::{Evidence, Provenance, Verdict};
 pub use serving::{Item, Menu, Outcome, Viewer};
+pub use spend::SpendImport;
 pub use tap::Tap;
 pub use write::{Call, RequestId};
 

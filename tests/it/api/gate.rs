@@ -7,7 +7,8 @@ use mingpian::{
     api::{
         common::{Date, Money},
         pb::{
-            self, eligibility::State,
+            self,
+            eligibility::State,
             eligibility_service_client::EligibilityServiceClient,
             environment::Container,
             explain_serving_response::gate::{Kind as Gate, Verdict},
@@ -399,7 +400,10 @@ async fn every_gate_says_why_now_and_then(engine: Engine) {
     assert_eq!(spend["total"], "1000.01 CNY");
     assert_eq!(spend[&format!("spend.{}", on.day(1))], "1000.01 CNY");
     for gate in &now.gates {
-        assert!(!gate.text_zh.is_empty() && gate.text_en.is_ascii(), "{gate:?}");
+        assert!(
+            !gate.text_zh.is_empty() && gate.text_en.is_ascii(),
+            "{gate:?}"
+        );
         assert!(gate.placement.ends_with("/placements/menu"));
     }
 
@@ -421,7 +425,9 @@ async fn provenance_says_what_the_gate_said_then(engine: Engine) {
     on.pause().await;
     let mut ask = async |at: Micros| {
         let request = pb::VerifyProvenanceRequest {
-            evidence: Some(pb::verify_provenance_request::Evidence::Token(token.clone())),
+            evidence: Some(pb::verify_provenance_request::Evidence::Token(
+                token.clone(),
+            )),
             at: Some(prost_types::Timestamp {
                 seconds: at.seconds(),
                 nanos: i32::try_from(at.0.rem_euclid(1_000_000)).unwrap() * 1000,
@@ -431,7 +437,10 @@ async fn provenance_says_what_the_gate_said_then(engine: Engine) {
         answer.unwrap().into_inner().refusal().as_str_name()
     };
     assert_eq!(ask(served).await, "ERROR_REASON_UNSPECIFIED");
-    assert_eq!(ask(served + Duration::from_secs(60)).await, "PROGRAM_PAUSED");
+    assert_eq!(
+        ask(served + Duration::from_secs(60)).await,
+        "PROGRAM_PAUSED"
+    );
 }
 
 impl Gated {
