@@ -1,12 +1,21 @@
 //! Ad spend coming in: a stream or a file, chunk by chunk, and days that are complete.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
-use super::{Ambient, App, Call, Result, write::Begin};
+use super::{
+    Ambient, App, Call, Result,
+    write::{Begin, before},
+};
 use crate::{
     domain::{Day, SpendCounts, SpendDay, SpendEntry},
     store::{self, Store},
 };
+
+/// How long a file that was cut may be gone on with. After that others may have brought newer
+/// figures, and it is taken in from its beginning.
+const RESUME_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Figures from one sender. Each chunk is one transaction, so what was taken in stays,
 /// however the import ends.
@@ -31,7 +40,8 @@ impl SpendImport {
         author: &str,
         digest: String,
     ) -> store::Result<Self> {
-        match store.reads().unfinished_import(&digest).await? {
+        let since = before(ambient.now(), RESUME_WITHIN);
+        match store.reads().unfinished_import(&digest, since).await? {
             Some(row) => Ok(Self {
                 store,
                 ambient,

@@ -35,11 +35,16 @@ pub struct SpendImport {
 }
 
 impl<C: ConnectionTrait> Db<C> {
-    /// The latest import of this file that has not been finished.
-    pub async fn unfinished_import(&self, file: &str) -> Result<Option<SpendImport>> {
+    /// The latest import of this file, begun at `since` or later, that has not been finished.
+    pub async fn unfinished_import(
+        &self,
+        file: &str,
+        since: Micros,
+    ) -> Result<Option<SpendImport>> {
         let row = spend_import::Entity::find()
             .filter(spend_import::Column::File.eq(file))
             .filter(spend_import::Column::FinishTime.is_null())
+            .filter(spend_import::Column::Time.gte(since.0))
             .order_by_desc(spend_import::Column::No)
             .one(&self.0)
             .await?;
