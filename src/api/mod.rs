@@ -2,6 +2,7 @@
 
 mod call;
 mod cards;
+mod eligibility;
 mod explain;
 pub mod layers;
 mod links;

@@ -4,6 +4,7 @@
 mod ambient;
 mod cards;
 mod contacts;
+mod eligibility;
 mod error;
 mod explain;
 mod links;
@@ -14,6 +15,7 @@ mod principal;
 mod programs;
 mod provenance;
 mod serving;
+mod spend;
 mod sweep;
 mod tap;
 mod write;
@@ -33,6 +35,7 @@ pub use preview::{Preview, Sample};
 pub use principal::{Principal, Scope};
 pub use provenance::{Evidence, Provenance, Verdict};
 pub use serving::{Item, Menu, Outcome, Viewer};
+pub use spend::SpendImport;
 pub use tap::Tap;
 pub use write::{Call, RequestId};
 

@@ -93,8 +93,15 @@ pub async fn run(settings: Settings, demo: bool) -> anyhow::Result<()> {
 
 /// `mingpian migrate`.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    open_store(settings, &Ambient::system()).await?;
+    Ok(())
+}
+
+/// The store of these settings, its schema up to date.
+pub async fn open_store(settings: &Settings, ambient: &Ambient) -> store::Result<Store> {
     let store = Store::open(&store_options(settings)).await?;
-    Ok(store.migrate(Ambient::system().now()).await?)
+    store.migrate(ambient.now()).await?;
+    Ok(store)
 }
 
 impl Server {
@@ -107,8 +114,7 @@ impl Server {
         // What the settings name must be there before anything is made.
         let ring = ring::read(settings)?;
         let tls = tls_of(settings).context("tls")?;
-        let store = Store::open(&store_options(settings)).await?;
-        store.migrate(ambient.now()).await?;
+        let store = open_store(settings, &ambient).await?;
         let keys = ring::fit(ring, &store, settings, &ambient).await?;
         let grpc = listen("grpc_listen", settings.grpc_listen).await?;
         let http = listen("http_listen", settings.http_listen).await?;

@@ -200,7 +200,7 @@ impl Db<DatabaseTransaction> {
     }
 }
 
-async fn advisory_lock(tx: &DatabaseTransaction, key: i64) -> Result<()> {
+pub(super) async fn advisory_lock(tx: &DatabaseTransaction, key: i64) -> Result<()> {
     let statement = Statement::from_sql_and_values(
         DbBackend::Postgres,
         "SELECT pg_advisory_xact_lock($1)",

@@ -3,10 +3,12 @@
 
 mod audit;
 mod backend;
+mod bulk;
 mod cards;
 mod entity;
 mod error;
 mod history;
+mod imports;
 mod leases;
 mod links;
 mod meta;
@@ -32,6 +34,7 @@ use crate::domain::{Clearance, Merchant, Micros};
 
 pub use audit::AuditEntry;
 pub use error::{Error, Result};
+pub use imports::SpendImport;
 pub use openings::Run;
 pub use placements::Shown;
 pub use preview::Census;

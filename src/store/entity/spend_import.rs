@@ -1,4 +1,4 @@
-//! Who brought figures, and when.
+//! Who brought figures, when, and how far they have come.
 
 use sea_orm::entity::prelude::*;
 
@@ -10,6 +10,14 @@ pub struct Model {
     pub id: Uuid,
     pub time: i64,
     pub author: String,
+    /// The digest of the file; none for a stream.
+    pub file: Option<String>,
+    /// Bytes of the file that are in.
+    pub position: i64,
+    pub accepted: i64,
+    pub unchanged: i64,
+    pub replaced: i64,
+    pub finish_time: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -135,12 +135,19 @@ fn spend(m: &SchemaManager<'_>) -> TableCreateStatement {
     table
 }
 
+/// Who brought figures, and how far that has come: what a second run of a file goes on from.
 fn spend_imports(m: &SchemaManager<'_>) -> TableCreateStatement {
     table("spend_imports")
         .col(number())
         .col(column("id").uuid().not_null())
         .col(time("time"))
         .col(id_column(m, "author").not_null())
+        .col(id_column(m, "file"))
+        .col(amount("position"))
+        .col(amount("accepted"))
+        .col(amount("unchanged"))
+        .col(amount("replaced"))
+        .col(maybe_time("finish_time"))
         .take()
 }
 
