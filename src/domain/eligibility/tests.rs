@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, process::Command};
 use chrono::DateTime;
 use serde::Deserialize;
 
+use super::super::{Change, Said};
 use super::*;
-use crate::domain::{Change, Said};
 
 const TABLES: [&str; 4] = [
     include_str!("../../../tests/data/eligibility/threshold.toml"),
