@@ -6,8 +6,8 @@ use crate::{
     app::{App, Call, Error, PlacementDraft, Principal, Result},
     domain::{
         AcquisitionUri, CardDraft, CardName, ContactDraft, ContactKind, DetailDraft, Merchant,
-        Phone, PlacementName, ProgramDraft, ProgramName, Reason, Refusal, Surface, WechatId, Wecom,
-        WecomTarget,
+        Money, Phone, PlacementName, ProgramDraft, ProgramName, Reason, Refusal, SpendEntry,
+        Surface, WechatId, Wecom, WecomTarget,
     },
 };
 
@@ -36,6 +36,7 @@ pub async fn load(app: &App) -> anyhow::Result<()> {
 /// Makes what is not there yet, so that a demo may be started again on its own data.
 async fn make(app: &App, merchant: Merchant) -> Result<()> {
     open_wechat_ids(app).await?;
+    spend(app, &merchant).await?;
     let card = |id| CardName::new(merchant.clone(), id).map_err(Error::bug);
     let placement = |id| PlacementName::new(merchant.clone(), id).map_err(Error::bug);
 
@@ -84,6 +85,22 @@ async fn open_wechat_ids(app: &App) -> Result<()> {
     };
     app.update_program(&call(), &name, "", draft).await?;
     Ok(())
+}
+
+/// 60 CNY on each of the last 30 days: enough to open cards.
+async fn spend(app: &App, merchant: &Merchant) -> Result<()> {
+    let today = app.today();
+    let entries: Vec<_> = (1..=30)
+        .map(|ago| SpendEntry {
+            merchant: merchant.clone(),
+            day: today - ago,
+            source: "juguang".to_owned(),
+            amount: Money(6_000),
+        })
+        .collect();
+    let mut import = app.import_spend("demo").await?;
+    import.chunk(&entries, 0).await?;
+    Ok(import.finish(&[]).await?)
 }
 
 async fn card_once(
@@ -188,6 +205,14 @@ pub fn commands(grpc: SocketAddr) -> String {
         (
             "ServingService/GetCardMessage",
             format!(r#"{{"placement":"merchants/{MERCHANT}/placements/message-1",{viewer}}}"#),
+        ),
+        (
+            "EligibilityService/GetEligibility",
+            format!(r#"{{"name":"merchants/{MERCHANT}/eligibility"}}"#),
+        ),
+        (
+            "ServingService/ExplainServing",
+            format!(r#"{{"merchant":"merchants/{MERCHANT}"}}"#),
         ),
         (
             "ServingService/OpenCard",

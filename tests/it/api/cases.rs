@@ -1,6 +1,8 @@
 //! One of each thing of a merchant's, and a good request of each RPC that names them.
 
-use mingpian::api::pb::{self, placement::Surface, verify_provenance_request::Evidence};
+use mingpian::api::pb::{
+    self, explain_serving_request, placement::Surface, verify_provenance_request::Evidence,
+};
 use prost::Message;
 
 use super::Api;
@@ -218,6 +220,9 @@ pub fn request(method: &str, of: &Names) -> Vec<u8> {
         "ServingService.GetCardMessage" => bytes!(GetCardMessageRequest {
             placement: &of.message,
             viewer: viewer(),
+        }),
+        "ServingService.ExplainServing" => bytes!(ExplainServingRequest {
+            subject: explain_serving_request::Subject::Placement(of.live.clone()),
         }),
         "ServingService.OpenCard" => {
             tap(&of.token, pb::environment::Container::NativeApp).encode_to_vec()

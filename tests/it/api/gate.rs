@@ -23,9 +23,7 @@ use tonic_types::StatusExt;
 use super::Api;
 use crate::{
     on_both_engines,
-    support::{
-        Engine, TestServer, card, create_card, get_menu, in_menu, place, refused, tap, wecom,
-    },
+    support::{Engine, TestServer, card, create_card, get_menu, in_menu, refused, tap, wecom},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -51,8 +49,11 @@ struct Gated {
 impl Gated {
     async fn start(engine: Engine) -> Self {
         let server = TestServer::gated(engine).await;
-        let today = Zone::SHANGHAI.day(server.clock.now());
-        server.clock.stop_at(Zone::SHANGHAI.start(today) + DAY / 2);
+        // Tomorrow's noon: what was made at the start is known by then.
+        let tomorrow = Zone::SHANGHAI.day(server.clock.now()) + 1;
+        server
+            .clock
+            .stop_at(Zone::SHANGHAI.start(tomorrow) + DAY / 2);
         Self {
             programs: ProgramServiceClient::new(server.channel().await),
             spend: EligibilityServiceClient::new(server.channel().await),
