@@ -1,6 +1,9 @@
 //! One of each thing of a merchant's, and a good request of each RPC that names them.
 
-use mingpian::api::pb::{self, placement::Surface, verify_provenance_request::Evidence};
+use mingpian::{
+    api::pb::{self, placement::Surface, verify_provenance_request::Evidence},
+    domain::Zone,
+};
 use prost::Message;
 
 use super::Api;
@@ -97,6 +100,11 @@ pub async fn stage(api: &mut Api, merchant: &str) -> Names {
     Names { token, ..names }
 }
 
+fn yesterday() -> mingpian::api::common::Date {
+    let now = crate::support::Clock::default().now();
+    super::spend::date(Zone::SHANGHAI.day(now) - 1)
+}
+
 /// A good request of each RPC. One without a line here fails every test that walks over them.
 pub fn request(method: &str, of: &Names) -> Vec<u8> {
     let parent = format!("merchants/{}", of.merchant);
@@ -184,6 +192,19 @@ pub fn request(method: &str, of: &Names) -> Vec<u8> {
         "LinkService.VerifyProvenance" => bytes!(VerifyProvenanceRequest {
             evidence: Evidence::Token(of.token.clone()),
         }),
+        "EligibilityService.ImportSpend" => bytes!(ImportSpendRequest {
+            entries: [pb::SpendEntry::default()],
+        }),
+        "EligibilityService.CompleteSpendDay" => bytes!(CompleteSpendDayRequest {
+            source: "juguang",
+            day: yesterday(),
+        }),
+        "EligibilityService.GetEligibility" => bytes!(GetEligibilityRequest {
+            name: format!("{parent}/eligibility"),
+        }),
+        "EligibilityService.ListEligibilities" => {
+            bytes!(ListEligibilitiesRequest { parent: parent })
+        }
         other => panic!("{other} has no case"),
     }
 }

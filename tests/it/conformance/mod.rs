@@ -13,6 +13,7 @@ mod placements;
 mod purge;
 mod random;
 mod requests;
+mod spend;
 mod text;
 
 use std::time::Duration;
