@@ -1,7 +1,10 @@
 //! One of each thing of a merchant's, and a good request of each RPC that names them.
 
-use mingpian::api::pb::{
-    self, explain_serving_request, placement::Surface, verify_provenance_request::Evidence,
+use mingpian::{
+    api::pb::{
+        self, explain_serving_request, placement::Surface, verify_provenance_request::Evidence,
+    },
+    domain::Zone,
 };
 use prost::Message;
 
@@ -150,6 +153,11 @@ fn allow() -> Option<pb::Enrollment> {
     })
 }
 
+fn yesterday() -> mingpian::api::common::Date {
+    let now = crate::support::Clock::default().now();
+    super::spend::date(Zone::SHANGHAI.day(now) - 1)
+}
+
 /// A good request of each RPC. One without a line here fails every test that walks over them.
 pub fn request(method: &str, of: &Names) -> Vec<u8> {
     let parent = format!("merchants/{}", of.merchant);
@@ -279,6 +287,19 @@ pub fn request(method: &str, of: &Names) -> Vec<u8> {
                 ..program()
             },
         }),
+        "EligibilityService.ImportSpend" => bytes!(ImportSpendRequest {
+            entries: [pb::SpendEntry::default()],
+        }),
+        "EligibilityService.CompleteSpendDay" => bytes!(CompleteSpendDayRequest {
+            source: "juguang",
+            day: yesterday(),
+        }),
+        "EligibilityService.GetEligibility" => bytes!(GetEligibilityRequest {
+            name: format!("{parent}/eligibility"),
+        }),
+        "EligibilityService.ListEligibilities" => {
+            bytes!(ListEligibilitiesRequest { parent: parent })
+        }
         other => panic!("{other} has no case"),
     }
 }

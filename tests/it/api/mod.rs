@@ -13,6 +13,7 @@ mod requests;
 mod rights;
 mod rpc;
 mod serving;
+mod spend;
 mod story;
 mod sweep;
 mod tap;

@@ -15,6 +15,7 @@ mod programs;
 mod purge;
 mod random;
 mod requests;
+mod spend;
 mod text;
 
 use std::time::Duration;

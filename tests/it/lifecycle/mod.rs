@@ -3,6 +3,7 @@
 mod away;
 mod canary;
 mod http;
+mod import;
 mod kill;
 mod privacy;
 mod replicas;

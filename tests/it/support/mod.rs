@@ -299,6 +299,10 @@ impl TestServer {
         ProgramClient::new(self.channel().await)
     }
 
+    pub async fn eligibilities(&self) -> EligibilityClient {
+        EligibilityClient::new(self.channel().await)
+    }
+
     /// Stops it and waits until it has ended.
     pub async fn end(self) -> Scratch {
         self.stop.cancel();
@@ -311,6 +315,7 @@ pub type CardClient = pb::card_service_client::CardServiceClient<Channel>;
 pub type PlacementClient = pb::placement_service_client::PlacementServiceClient<Channel>;
 pub type ServingClient = pb::serving_service_client::ServingServiceClient<Channel>;
 pub type ProgramClient = pb::program_service_client::ProgramServiceClient<Channel>;
+pub type EligibilityClient = pb::eligibility_service_client::EligibilityServiceClient<Channel>;
 pub type LinkClient = pb::link_service_client::LinkServiceClient<Channel>;
 
 /// The reason in a status, which every error of ours carries.
