@@ -203,7 +203,7 @@ async fn a_panic_is_internal_and_keeps_its_text() {
 #[tokio::test]
 async fn calls_over_the_limit_are_shed_and_health_is_not() {
     let server = doing(|| async {
-        sleep(Duration::from_millis(100)).await;
+        sleep(Duration::from_secs(1)).await;
         ok().await
     });
     let one = || call(&server, CARDS, &[], &[]);

@@ -291,7 +291,7 @@ pub fn request(method: &str, of: &Names) -> Vec<u8> {
             entries: [pb::SpendEntry::default()],
         }),
         "EligibilityService.CompleteSpendDay" => bytes!(CompleteSpendDayRequest {
-            source: "juguang",
+            source: of.card.rsplit('/').next().unwrap(),
             day: yesterday(),
         }),
         "EligibilityService.GetEligibility" => bytes!(GetEligibilityRequest {

@@ -48,7 +48,7 @@ struct Gated {
 
 impl Gated {
     async fn start(engine: Engine) -> Self {
-        let server = TestServer::gated(engine).await;
+        let server = TestServer::gated(engine, "").await;
         // Tomorrow's noon: what was made at the start is known by then.
         let tomorrow = Zone::SHANGHAI.day(server.clock.now()) + 1;
         server

@@ -129,6 +129,10 @@ async fn the_same_id_has_the_same_answer_for_seven_days(engine: Engine) {
     }
     api.advance(MICROSECOND);
     for (method, request, first) in &asked {
+        // What a source has said once stays said.
+        if method.name.ends_with("CompleteSpendDay") {
+            continue;
+        }
         // Taken for a new request, most are refused: their merchant has nothing any more.
         let fresh = method.call(&channel, request, None).await;
         assert_ne!(fresh.ok().as_ref(), Some(first), "{}", method.name);

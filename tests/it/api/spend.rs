@@ -61,7 +61,7 @@ impl Spend {
     }
 
     async fn start_with(engine: Engine, more: &str) -> Self {
-        let server = TestServer::start_with(engine, more).await;
+        let server = TestServer::gated(engine, more).await;
         // Noon in Shanghai: a test must not pass midnight.
         server.clock.stop_at(noon(server.clock.now()));
         Self {

@@ -248,9 +248,9 @@ impl TestServer {
     }
 
     /// With no program but `programs/default`.
-    pub async fn gated(engine: Engine) -> Self {
+    pub async fn gated(engine: Engine, more: &str) -> Self {
         let scratch = Scratch::new(engine).await;
-        let settings = scratch.settings("");
+        let settings = scratch.settings(more);
         Self::bare(scratch, &settings).await
     }
 
