@@ -4,6 +4,7 @@ mod away;
 mod canary;
 mod http;
 mod kill;
+mod openings;
 mod privacy;
 mod replicas;
 mod settings;
