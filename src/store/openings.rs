@@ -231,14 +231,18 @@ fn transitions(run_no: i64, day: Day, now: Micros, programs: &[Program]) -> Stri
         .map(|program| {
             let (no, days) = (program.no, program.window_days);
             let threshold = program.threshold.0;
+            let (day, now) = (day.0, now.0);
+            // SQLite's FULL JOIN looks at all pairs.
             format!(
-                "SELECT {run_no}, {no}, COALESCE(t.merchant, o.merchant), o.merchant IS NULL, \
-                 {}, COALESCE(t.before_{days}, 0), COALESCE(t.total_{days}, 0), {} \
+                "SELECT {run_no}, {no}, t.merchant, o.merchant IS NULL, {day}, \
+                 t.before_{days}, t.total_{days}, {now} \
                  FROM totals t \
-                 FULL JOIN (SELECT merchant FROM openings WHERE program_no = {no}) o \
-                 ON o.merchant = t.merchant \
-                 WHERE (COALESCE(t.total_{days}, 0) > {threshold}) <> (o.merchant IS NOT NULL)",
-                day.0, now.0,
+                 LEFT JOIN openings o ON o.program_no = {no} AND o.merchant = t.merchant \
+                 WHERE (t.total_{days} > {threshold}) <> (o.merchant IS NOT NULL) \
+                 UNION ALL \
+                 SELECT {run_no}, {no}, o.merchant, 1 = 0, {day}, 0, 0, {now} \
+                 FROM openings o LEFT JOIN totals t ON t.merchant = o.merchant \
+                 WHERE o.program_no = {no} AND t.merchant IS NULL AND {threshold} >= 0"
             )
         })
         .collect();

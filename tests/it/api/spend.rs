@@ -109,7 +109,8 @@ impl Spend {
 }
 
 fn noon(now: Micros) -> Micros {
-    Zone::SHANGHAI.start(Zone::SHANGHAI.day(now)) + DAY / 2
+    // Tomorrow's: what was made at the start is known by then.
+    Zone::SHANGHAI.start(Zone::SHANGHAI.day(now) + 1) + DAY / 2
 }
 
 fn message(entries: Vec<pb::SpendEntry>) -> pb::ImportSpendRequest {

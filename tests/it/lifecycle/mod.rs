@@ -5,6 +5,7 @@ mod canary;
 mod http;
 mod import;
 mod kill;
+mod openings;
 mod privacy;
 mod replicas;
 mod settings;

@@ -75,7 +75,7 @@ async fn random_ledgers_are_judged_as_by_the_model() {
         stage.write(programs).await;
     }
     let mut runner = TestRunner::new(Config {
-        cases: 40,
+        cases: 24,
         failure_persistence: None,
         ..Config::default()
     });
