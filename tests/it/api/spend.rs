@@ -16,7 +16,7 @@ use tonic::{Code, Request, Status};
 use super::{DAY, malformed, micros, refused, time};
 use crate::{
     on_both_engines,
-    support::{EligibilityClient, Engine, TestServer},
+    support::{EligibilityClient, Engine, Scratch, TestServer},
 };
 
 on_both_engines!(
@@ -61,7 +61,9 @@ impl Spend {
     }
 
     async fn start_with(engine: Engine, more: &str) -> Self {
-        let server = TestServer::start_with(engine, more).await;
+        let scratch = Scratch::new(engine).await;
+        let settings = scratch.settings(more);
+        let server = TestServer::bare(scratch, &settings).await;
         // Noon in Shanghai: a test must not pass midnight.
         server.clock.stop_at(noon(server.clock.now()));
         Self {
