@@ -29,7 +29,7 @@ const MERCHANTS: i64 = 230;
 /// Merchants with 9.00 more each, from nothing; every third has a live placement, every tenth
 /// is on a list.
 async fn stage(engine: Engine) -> TestServer {
-    let server = TestServer::gated(engine).await;
+    let server = TestServer::gated(engine, "").await;
     let now = server.clock.now();
     server.clock.stop_at(now);
     let day = Zone::SHANGHAI.day(now) - 1;

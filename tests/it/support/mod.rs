@@ -254,7 +254,7 @@ impl TestServer {
         Self::bare(scratch, &settings).await
     }
 
-    async fn bare(scratch: Scratch, settings: &Settings) -> Self {
+    pub async fn bare(scratch: Scratch, settings: &Settings) -> Self {
         let clock = Clock::default();
         let server = Server::bind(settings, clock.ambient()).await.unwrap();
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
