@@ -139,18 +139,20 @@ async fn a_demo_is_for_a_store_of_its_own(engine: Engine) {
     scratch.settings("");
     let config = path(&scratch, "settings.toml");
     let cards = "SELECT merchant || '/' || id FROM cards ORDER BY merchant, id";
-    let db = database(&scratch).await;
     for before in [vec![], vec!["trip/main"]] {
         let mut demo = serve(&["--demo", "--config", &config], &[]);
+        let db = database(&scratch).await;
         becomes(&channel(demo.grpc).await, ServingStatus::Serving).await;
         demo.kill();
         let sample = ["klook/guide", "klook/main"];
         assert_eq!(column(&db, cards).await, [&sample[..], &before].concat());
+        db.close().await.unwrap();
         let mut plain = serve_on(&scratch, "");
         let mut client = CardClient::new(channel(plain.grpc).await);
         let _ = client.create_card(create_card("trip", "main")).await;
         plain.kill();
     }
+    let db = database(&scratch).await;
     db.execute_unprepared("DELETE FROM cards WHERE merchant = 'klook'")
         .await
         .unwrap();
