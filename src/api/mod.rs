@@ -2,9 +2,12 @@
 
 mod call;
 mod cards;
+mod eligibility;
+mod explain;
 pub mod layers;
 mod links;
 mod placements;
+mod programs;
 pub mod rights;
 mod router;
 mod serving;
@@ -13,11 +16,27 @@ mod wire;
 
 pub use router::{SERVICES, open, services};
 
-/// Generated from `proto/`; named nowhere outside this floor.
-pub mod pb {
+/// Generated from `proto/`, with its packages as modules.
+mod generated {
     #![allow(clippy::all, unused_qualifications)]
-    tonic::include_proto!("mingpian.v1");
+    pub mod mingpian {
+        pub mod v1 {
+            tonic::include_proto!("mingpian.v1");
 
-    /// The contract with its comments, for reflection and for tests that walk over it.
-    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+            /// The contract with its comments, for reflection and for tests that walk over it.
+            pub const DESCRIPTORS: &[u8] =
+                include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+        }
+    }
+    pub mod google {
+        pub mod r#type {
+            tonic::include_proto!("google.r#type");
+        }
+    }
 }
+
+/// The contract; named nowhere outside this floor.
+pub use generated::mingpian::v1 as pb;
+
+/// Google's common types.
+pub use generated::google::r#type as common;

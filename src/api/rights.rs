@@ -30,6 +30,16 @@ const RULES: &[Rule] = &[
     ("LinkService", &["GetLink", "ListLinks"], Scope::CardsRead),
     ("LinkService", &["CreateLink", "RevokeLink"], Scope::LinksWrite),
     ("LinkService", &["VerifyProvenance"], Scope::ComplianceRead),
+    ("ServingService", &["ExplainServing"], Scope::EligibilityRead),
+    ("EligibilityService", &["ImportSpend", "CompleteSpendDay"], Scope::SpendWrite),
+    ("EligibilityService", &["GetEligibility", "ListEligibilities"], Scope::EligibilityRead),
+    ("ProgramService", &[
+        "GetProgram", "ListPrograms", "ListEnrollments", "PreviewProgram",
+    ], Scope::ProgramsRead),
+    ("ProgramService", &[
+        "CreateProgram", "UpdateProgram", "PauseProgram", "ResumeProgram", "EndProgram",
+        "CreateEnrollment", "DeleteEnrollment",
+    ], Scope::ProgramsWrite),
 ];
 
 #[cfg(test)]

@@ -7,13 +7,16 @@ use tonic_reflection::server::Builder;
 
 use super::{
     cards::Cards,
+    eligibility::Eligibilities,
     links::Links,
     pb::{
-        self, card_service_server::CardServiceServer, link_service_server::LinkServiceServer,
-        placement_service_server::PlacementServiceServer,
-        serving_service_server::ServingServiceServer,
+        self, card_service_server::CardServiceServer,
+        eligibility_service_server::EligibilityServiceServer,
+        link_service_server::LinkServiceServer, placement_service_server::PlacementServiceServer,
+        program_service_server::ProgramServiceServer, serving_service_server::ServingServiceServer,
     },
     placements::Placements,
+    programs::Programs,
     serving::Serving,
 };
 use crate::app::App;
@@ -24,11 +27,17 @@ pub const SERVICES: &[&str] = &[
     PlacementServiceServer::<Placements>::NAME,
     ServingServiceServer::<Serving>::NAME,
     LinkServiceServer::<Links>::NAME,
+    ProgramServiceServer::<Programs>::NAME,
+    EligibilityServiceServer::<Eligibilities>::NAME,
 ];
 
 /// What a request to an open service may have: it names one service or symbol, and anyone
 /// may announce more on every stream.
 const OPEN_REQUEST_BYTES: usize = 4 * 1024;
+
+/// What a chunk of figures may have: 1,000 entries with the longest names, of 150 bytes each,
+/// fit, and half as much again.
+const IMPORT_REQUEST_BYTES: usize = 256 * 1024;
 
 /// The services. A request may have `max_request` bytes, an answer `max_response`.
 pub fn services(app: &App, max_request: usize, max_response: usize) -> Router {
@@ -45,6 +54,11 @@ pub fn services(app: &App, max_request: usize, max_response: usize) -> Router {
         .add_service(limited!(PlacementServiceServer(Placements(app.clone()))))
         .add_service(limited!(ServingServiceServer(Serving(app.clone()))))
         .add_service(limited!(LinkServiceServer(Links(app.clone()))))
+        .add_service(limited!(ProgramServiceServer(Programs(app.clone()))))
+        .add_service(
+            limited!(EligibilityServiceServer(Eligibilities(app.clone())))
+                .max_decoding_message_size(max_request.max(IMPORT_REQUEST_BYTES)),
+        )
         .prepare()
         .into_axum_router()
 }

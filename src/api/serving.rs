@@ -4,8 +4,9 @@ use tonic::{Request, Response, Status};
 
 use super::{
     call::{self, open, respond},
+    explain,
     pb::{self, serving_service_server::ServingService},
-    wire::{absence, kind, timestamp},
+    wire::{absence, kind, micros, timestamp},
 };
 use crate::{
     app::{App, Item, Outcome, Viewer},
@@ -103,6 +104,25 @@ impl ServingService for Serving {
                 }),
                 valid_until: Some(timestamp(valid_until)),
             })
+        })
+        .await
+    }
+
+    async fn explain_serving(
+        &self,
+        request: Request<pb::ExplainServingRequest>,
+    ) -> Answer<pb::ExplainServingResponse> {
+        respond(async {
+            let (caller, r) = open(request)?;
+            let subject = explain::subject(&caller, r.subject.as_ref())?;
+            let mut check = Check::default();
+            if r.viewer.is_some() {
+                viewer(&mut check, r.viewer.as_ref());
+            }
+            let at = r.at.as_ref().map(micros).transpose();
+            let at = check.field("at", at);
+            let at = check.done(at)?;
+            Ok(self.0.explain(&subject, at).await?.into())
         })
         .await
     }

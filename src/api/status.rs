@@ -27,13 +27,17 @@ pub const fn code(reason: Reason) -> Code {
         FieldInvalid | PageTokenInvalid | RequestIdReused | ContentDiversion | TokenMalformed
         | TokenForged => Code::InvalidArgument,
         MethodUnknown => Code::Unimplemented,
-        CardNotFound | PlacementNotFound | LinkNotFound | ContactNotFound => Code::NotFound,
-        CardExists | PlacementExists | LinkExists | SlotTaken => Code::AlreadyExists,
+        CardNotFound | PlacementNotFound | LinkNotFound | ContactNotFound | ProgramNotFound
+        | EnrollmentNotFound => Code::NotFound,
+        CardExists | PlacementExists | LinkExists | SlotTaken | ProgramExists
+        | EnrollmentExists => Code::AlreadyExists,
         EtagMismatch | TransactionConflict => Code::Aborted,
         StateTransition | ProgramPaused | ProgramEnded | NotEnrolled | KindNotOpen
         | SurfaceNotOpen | HeldOut | SpendBelowThreshold | SpendPending | CardSuspended
         | StoreFrozen | CardNotActive | PlacementNotLive | OutsideSchedule | KindNotShown
-        | LinkUnavailable | TokenExpired | TokenRevoked | WecomRefused => Code::FailedPrecondition,
+        | LinkUnavailable | ProgramNotStarted | TokenExpired | TokenRevoked | WecomRefused => {
+            Code::FailedPrecondition
+        }
         QuotaExhausted | RateLimited => Code::ResourceExhausted,
         WecomUnavailable | StoreUnavailable | Overloaded => Code::Unavailable,
         DeadlineExceeded => Code::DeadlineExceeded,
@@ -90,6 +94,13 @@ fn cut(text: &str) -> String {
 }
 
 fn resource_type(name: &str) -> &'static str {
+    if name.starts_with("programs/") {
+        return if name.contains("/enrollments/") {
+            "mingpian/Enrollment"
+        } else {
+            "mingpian/Program"
+        };
+    }
     match name.split('/').nth(2) {
         Some("cards") => "mingpian/Card",
         Some("placements") => "mingpian/Placement",

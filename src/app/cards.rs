@@ -33,7 +33,10 @@ impl App {
             Some(_) => return Err(exists(&name).into()),
             None => {}
         }
-        let clearance = gate::judge(Door::Configure, Facts::merchant(name.merchant()), write.now)?;
+        let standing = self.standing(&write, name.merchant()).await?;
+        let kinds: Vec<_> = drafts.iter().map(ContactDraft::kind).collect();
+        let facts = Facts::merchant(&standing).kinds(&kinds);
+        let clearance = gate::judge(Door::Configure, facts, write.now)?;
         self.room_for_a_card(&write, name.merchant()).await?;
         let card = Card {
             no: 0,
@@ -90,13 +93,20 @@ impl App {
             Begin::Fresh(write) => write,
         };
         let old = locked(&write, name, etag).await?;
-        let clearance = gate::judge(Door::Configure, Facts::card(&old), write.now)?;
-        let contacts = match changes.contacts {
+        let has = |kind| old.contact(kind).is_some();
+        let drafts = changes
+            .contacts
+            .map(|drafts| card::contacts(drafts, has))
+            .transpose()?;
+        // A kind that the card has already may stay, whatever the programs open now.
+        let kinds = drafts.iter().flatten().map(ContactDraft::kind);
+        let added: Vec<_> = kinds.filter(|kind| !has(*kind)).collect();
+        let standing = self.standing(&write, name.merchant()).await?;
+        let facts = Facts::card(&standing, &old).kinds(&added);
+        let clearance = gate::judge(Door::Configure, facts, write.now)?;
+        let contacts = match drafts {
             None => old.contacts.clone(),
-            Some(drafts) => {
-                let drafts = card::contacts(drafts, |kind| old.contact(kind).is_some())?;
-                self.seal_contacts(name, drafts, Some(&old))?
-            }
+            Some(drafts) => self.seal_contacts(name, drafts, Some(&old))?,
         };
         let next = old.next(write.now);
         let card = Card {
@@ -137,7 +147,8 @@ impl App {
         if old.state == CardState::Active {
             return Err(no_transition(name, "ACTIVE").into());
         }
-        let clearance = gate::judge(Door::Configure, Facts::merchant(name.merchant()), write.now)?;
+        let standing = self.standing(&write, name.merchant()).await?;
+        let clearance = gate::judge(Door::Configure, Facts::merchant(&standing), write.now)?;
         self.room_for_a_card(&write, name.merchant()).await?;
         let card = old.undeleted(write.now);
         write
@@ -157,7 +168,7 @@ impl App {
     ) -> Result<Opened> {
         let write = self.start(call).await?;
         let card = present(write.tx.card(name).await?, name, write.now)?;
-        let clearance = gate::judge(Door::Reveal, Facts::card(&card).kind(kind), write.now)?;
+        let clearance = gate::reveal(&card, kind, write.now)?;
         let opened = self.open_contact(&clearance, &card, kind)?;
         // A purpose may name a person.
         let place = audit_place(name);

@@ -1,6 +1,6 @@
 //! Links: create, read, revoke.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     App, Call, Result, placements,
@@ -8,7 +8,9 @@ use super::{
 };
 use crate::domain::{
     ContactKind, Door, Link, LinkName, Merchant, Origin, PlacementName, Reason, Refusal, TapToken,
-    serving, token,
+    gate,
+    serving::{self, Candidate},
+    token,
 };
 
 /// A link as a caller wants it.
@@ -32,14 +34,21 @@ impl App {
         if write.tx.link(&name).await?.is_some() {
             return Err(exists(&name).into());
         }
-        let candidate = write.tx.shown(&draft.placement).await?;
-        let candidate = candidate.ok_or_else(|| placements::not_found(&draft.placement))?;
-        let clearance = serving::judge(Door::Configure, &candidate, draft.kind, write.now)?;
-        let (placement, card) = candidate;
-        let first = card.and_then(|card| placement.shown(&card).first().copied());
-        let kind = draft.kind.or(first).ok_or_else(|| {
-            Refusal::new(Reason::KindNotShown, "the placement shows nothing").about(&placement.name)
-        })?;
+        let shown = write.tx.shown(&draft.placement).await?;
+        let (placement, card) = shown.ok_or_else(|| placements::not_found(&draft.placement))?;
+        let standing = self.standing(&write, placement.name.merchant()).await?;
+        let candidate = Candidate {
+            placement,
+            card,
+            standing: Arc::new(standing),
+        };
+        let shown = serving::shown(Door::Configure, &candidate, write.now)?;
+        let kind = draft.kind.or(shown.first().copied());
+        let kind = kind
+            .filter(|kind| shown.contains(kind))
+            .ok_or_else(|| gate::not_shown(&candidate.placement, draft.kind))?;
+        let clearance = serving::judge(Door::Configure, &candidate, &[kind], write.now)?;
+        let placement = &candidate.placement;
         self.room_for_a_link(&write, name.merchant()).await?;
         let link = Link {
             no: 0,

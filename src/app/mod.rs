@@ -4,29 +4,38 @@
 mod ambient;
 mod cards;
 mod contacts;
+mod eligibility;
 mod error;
+mod explain;
 mod links;
+mod openings;
 mod placements;
+mod preview;
 mod principal;
+mod programs;
 mod provenance;
 mod serving;
+mod spend;
 mod sweep;
 mod tap;
 mod write;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{keys::KeyRing, store::Store};
+use crate::{domain::Calendar, keys::KeyRing, store::Store};
 
 pub use ambient::Ambient;
 pub use cards::CardChanges;
 pub use contacts::Opened;
 pub use error::{Error, Result, bug};
+pub use explain::{Explanation, Line, Subject};
 pub use links::LinkDraft;
 pub use placements::{PlacementChanges, PlacementDraft};
+pub use preview::{Preview, Sample};
 pub use principal::{Principal, Scope};
 pub use provenance::{Evidence, Provenance, Verdict};
 pub use serving::{Item, Menu, Outcome, Viewer};
+pub use spend::SpendImport;
 pub use tap::Tap;
 pub use write::{Call, RequestId};
 
@@ -56,6 +65,14 @@ pub struct Rules {
     pub max_age: Duration,
     /// How long answers are kept by `request_id`.
     pub keep_answers: Duration,
+    /// When days begin, and how long closing waits for figures.
+    pub calendar: Calendar,
+    /// How long the replica that makes the runs of T+1 may be silent before another does.
+    pub lease: Duration,
+    /// Between two runs of T+1 on one day.
+    pub rerun: Duration,
+    /// Programs that have not ended.
+    pub programs: u64,
     /// What links begin with, without a slash at the end.
     pub public_url: String,
 }

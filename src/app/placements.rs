@@ -63,7 +63,8 @@ impl App {
         if write.tx.placement(&placement.name).await?.is_some() {
             return Err(exists(&placement.name).into());
         }
-        let facts = Facts::placement(&card, &placement);
+        let standing = self.standing(&write, placement.name.merchant()).await?;
+        let facts = Facts::placement(&standing, &card, &placement).kinds(&placement.kinds);
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
         self.room_for_a_placement(&write, placement.name.merchant())
             .await?;
@@ -115,7 +116,8 @@ impl App {
         vouched(&call.principal, &old.surface)?;
         let placement = changed(&old, changes, write.now)?;
         let card = card_of(&write, &placement.card).await?;
-        let facts = Facts::placement(&card, &placement);
+        let standing = self.standing(&write, placement.name.merchant()).await?;
+        let facts = Facts::placement(&standing, &card, &placement).kinds(&placement.kinds);
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
         make_way(&write, &call.principal, &placement).await?;
         write
@@ -162,7 +164,8 @@ impl App {
         vouched(&call.principal, &old.surface)?;
         let placement = old.to(PlacementState::Live, write.now);
         let card = card_of(&write, &placement.card).await?;
-        let facts = Facts::placement(&card, &placement);
+        let standing = self.standing(&write, placement.name.merchant()).await?;
+        let facts = Facts::placement(&standing, &card, &placement).kinds(&placement.kinds);
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
         make_way(&write, &call.principal, &placement).await?;
         write

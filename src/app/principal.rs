@@ -87,6 +87,18 @@ impl Principal {
         ))
     }
 
+    /// `PERMISSION_DENIED` for what is the platform's alone, where the caller is limited to some
+    /// merchants.
+    pub fn permit_platform(&self) -> Result<(), Refusal> {
+        if !self.limited() {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Reason::PermissionDenied,
+            "this is the platform's; the caller's token names merchants",
+        ))
+    }
+
     /// Whether the caller may act for some merchants only.
     pub fn limited(&self) -> bool {
         self.merchants.is_some()

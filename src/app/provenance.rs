@@ -143,8 +143,8 @@ impl App {
         let Some((placement, card)) = stood else {
             return Ok(Some(Reason::PlacementNotFound));
         };
-        let candidate = (placement, Some(card));
-        let judged = serving::judge(Door::Serve, &candidate, Some(token.kind), at);
+        let candidate = self.candidate_at(placement, Some(card), at).await?;
+        let judged = serving::judge(Door::Serve, &candidate, &[token.kind], at);
         Ok(judged.err().map(|refusal| refusal.reason))
     }
 }

@@ -1,15 +1,18 @@
-//! What viewers see: one query a call, then the gate, then a token for each item.
+//! What viewers see: a fixed number of queries a call, then the gate, then a token for each item.
 
 use std::collections::HashMap;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{App, Principal, Result, placements};
-use crate::domain::{
-    Contact, ContactKind, Detail, Lang, Merchant, Micros, Origin, PlacementName, Reason, Surface,
-    TapToken,
-    serving::{self, Answer, Candidate, Showing},
-    token,
+use crate::{
+    domain::{
+        Contact, ContactKind, Detail, Lang, Merchant, Micros, Origin, PlacementName, Reason,
+        Surface, TapToken,
+        serving::{self, Answer, Candidate, Showing},
+        token,
+    },
+    store::Shown,
 };
 
 /// Who looks.
@@ -63,8 +66,9 @@ impl App {
         viewer: &Viewer,
         known_version: &str,
     ) -> Result<Menu> {
-        let candidates = self.store.reads().menu(merchant).await?;
         let serving = self.serving(viewer);
+        let shown = self.store.reads().menu(merchant).await?;
+        let candidates = self.candidates(shown, serving.now).await?;
         let answer = serving::menu(&candidates, serving.now);
         let content = serving.content(&answer);
         if let Some(issued) = serving.still_good(known_version, content) {
@@ -97,13 +101,14 @@ impl App {
         ids.sort_unstable();
         ids.dedup();
         let mut of_note: HashMap<String, Vec<Candidate>> = HashMap::new();
+        let serving = self.serving(viewer);
         let reads = self.store.reads();
-        for candidate in reads.capsules(&ids, caller.merchants.as_ref()).await? {
-            if let Surface::NoteCapsule { note } = &candidate.0.surface {
+        let shown = reads.capsules(&ids, caller.merchants.as_ref()).await?;
+        for candidate in self.candidates(shown, serving.now).await? {
+            if let Surface::NoteCapsule { note } = &candidate.placement.surface {
                 of_note.entry(note.clone()).or_default().push(candidate);
             }
         }
-        let serving = self.serving(viewer);
         let mut edge = None;
         let outcomes = notes
             .iter()
@@ -122,17 +127,39 @@ impl App {
         name: &PlacementName,
         viewer: &Viewer,
     ) -> Result<(Outcome, Micros)> {
-        let candidate = self
+        let serving = self.serving(viewer);
+        let shown = self
             .store
             .reads()
             .shown(name)
             .await?
             .filter(|(placement, _)| matches!(placement.surface, Surface::CardMessage { .. }))
             .ok_or_else(|| placements::not_found(name))?;
-        let serving = self.serving(viewer);
-        let candidates = [candidate];
+        let candidates = self.candidates(vec![shown], serving.now).await?;
         let answer = serving::answer(&candidates, serving.now);
         Ok((serving.outcome(&answer), serving.valid_until(answer.edge)))
+    }
+
+    /// The placements with what is known of their merchants.
+    pub(super) async fn candidates(
+        &self,
+        shown: Vec<Shown>,
+        now: Micros,
+    ) -> Result<Vec<Candidate>> {
+        let merchants = shown.iter().map(|(placement, _)| placement.name.merchant());
+        let reads = self.store.reads();
+        let standings = reads
+            .standings(merchants, &self.rules.calendar, now)
+            .await?;
+        let with = |(placement, card): Shown| {
+            let standing = standings.get(placement.name.merchant())?.clone();
+            Some(Candidate {
+                placement,
+                card,
+                standing,
+            })
+        };
+        Ok(shown.into_iter().filter_map(with).collect())
     }
 
     fn serving(&self, viewer: &Viewer) -> Serving<'_> {

@@ -3,13 +3,15 @@
 //! Every read here asks the store itself, so an answer proves that it is current; where the
 //! store is away the tap is refused.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::{App, Error, Principal, Result};
 use crate::domain::{
     Card, ContactKind, Door, Micros, Origin, Reason, Refusal, TapToken,
     launch::{self, Environment, Step},
-    serving,
+    serving::{self, Candidate},
 };
 
 /// Where a tap leads.
@@ -35,24 +37,34 @@ impl App {
         let now = self.ambient.now();
         let said = self.keys.open_token(token)?;
         let reads = self.store.reads();
-        let candidate = reads.shown_by_no(said.placement_no).await?.ok_or_else(|| {
+        let (placement, card) = reads.shown_by_no(said.placement_no).await?.ok_or_else(|| {
             Refusal::new(Reason::PlacementNotFound, "the token's placement is gone")
         })?;
         if let Some(caller) = caller {
-            caller.permit(candidate.0.name.merchant())?;
+            caller.permit(placement.name.merchant())?;
         }
         let until = self.opens_until(&said, now).await?;
-        let clearance = serving::judge(Door::Tap, &candidate, Some(said.kind), now)?;
-        let (placement, card) = candidate;
+        let calendar = &self.rules.calendar;
+        let standing = reads
+            .standing(placement.name.merchant(), calendar, now)
+            .await?;
+        let candidate = Candidate {
+            placement,
+            card,
+            standing: Arc::new(standing),
+        };
+        let clearance = serving::judge(Door::Tap, &candidate, &[said.kind], now)?;
+        let edge = candidate.next_edge(now);
+        let Candidate {
+            placement, card, ..
+        } = candidate;
         let card = card.ok_or_else(|| Error::bug("cleared without its card"))?;
         let opened = self.open_contact(&clearance, &card, said.kind)?;
         let event_id = self.ambient.uuid();
         tracing::info!(%event_id, placement = %placement.name, kind = said.kind.as_str(), "tap");
         Ok(Tap {
             steps: launch::plan(opened.target(), token, environment),
-            expire_time: placement
-                .next_edge(now)
-                .map_or(until, |edge| edge.min(until)),
+            expire_time: edge.map_or(until, |edge| edge.min(until)),
             event_id,
             kind: said.kind,
             card,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{App, Error, Principal, Result};
 use crate::{
-    domain::{Micros, Reason, Refusal},
+    domain::{Merchant, Micros, Reason, Refusal, Standing},
     store::{AuditEntry, Claim, Tx},
 };
 
@@ -58,6 +58,16 @@ impl App {
             Some(answer) => Begin::Answered(answer),
             None => Begin::Fresh(write),
         })
+    }
+
+    /// The merchant's standing, as this write sees it.
+    pub(super) async fn standing(
+        &self,
+        write: &Write<'_>,
+        merchant: &Merchant,
+    ) -> Result<Standing> {
+        let calendar = &self.rules.calendar;
+        Ok(write.tx.standing(merchant, calendar, write.now).await?)
     }
 
     /// Begins a write that has no `request_id`.

@@ -8,15 +8,23 @@ use mingpian::{
     store,
 };
 
+use super::{import_spend::NoInput, spend_file::HeaderError};
+
 pub const OK: u8 = 0;
 /// EX_USAGE: the command line is wrong.
 pub const USAGE: u8 = 64;
+/// EX_DATAERR: what was given is not what it must be.
+pub const DATA: u8 = 65;
+/// EX_NOINPUT: the file that was given cannot be read.
+pub const NO_INPUT: u8 = 66;
 /// EX_UNAVAILABLE: something the service needs is away.
 pub const UNAVAILABLE: u8 = 69;
 /// EX_SOFTWARE: a bug.
 pub const SOFTWARE: u8 = 70;
 /// EX_IOERR: a file or socket.
 pub const IO: u8 = 74;
+/// EX_TEMPFAIL: another process came first; the same command may be given again.
+pub const AGAIN: u8 = 75;
 /// EX_CONFIG: the settings, or a file that they name, are refused.
 pub const CONFIG: u8 = 78;
 
@@ -41,7 +49,15 @@ fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
     } else if error.is::<tls::Error>() {
         Some(CONFIG)
     } else if let Some(e) = error.downcast_ref::<store::Error>() {
-        e.is_unavailable().then_some(UNAVAILABLE)
+        if e.is_conflict() {
+            Some(AGAIN)
+        } else {
+            e.is_unavailable().then_some(UNAVAILABLE)
+        }
+    } else if error.is::<NoInput>() {
+        Some(NO_INPUT)
+    } else if error.is::<HeaderError>() || error.is::<csv::Error>() {
+        Some(DATA)
     } else {
         error.is::<io::Error>().then_some(IO)
     }

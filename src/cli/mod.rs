@@ -2,6 +2,8 @@
 
 pub mod exit;
 mod health;
+mod import_spend;
+mod spend_file;
 
 use std::{
     io::{Write, stdout},
@@ -36,6 +38,14 @@ enum Command {
     },
     /// Bring the store's schema up to date, then end.
     Migrate {
+        #[command(flatten)]
+        layers: Layers,
+    },
+    /// Take in figures of ad spend from a file; needs no server. 0 when all are in, 65 when
+    /// some were rejected and the rest are in.
+    ImportSpend {
+        #[command(flatten)]
+        options: import_spend::Options,
         #[command(flatten)]
         layers: Layers,
     },
@@ -132,6 +142,9 @@ impl Cli {
         match self.command {
             Command::Serve { demo, layers } => server::run(layers.load()?, demo).await?,
             Command::Migrate { layers } => server::migrate(&layers.load()?).await?,
+            Command::ImportSpend { options, layers } => {
+                return import_spend::run(options, &layers.load()?).await;
+            }
             Command::Health {
                 service,
                 address,
@@ -173,6 +186,7 @@ mod tests {
         for line in [
             "serve --demo --config f --grpc-listen a --http-listen b --admin-listen c --store-url d",
             "migrate",
+            "import-spend f.csv --complete --store-url d",
             "health --service s --address a",
             "health --address a --ca f --domain d --cert f --key f",
             "check-config",

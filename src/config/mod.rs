@@ -25,7 +25,7 @@ pub use auth::{Auth, KeySource, Mode};
 pub use limits::{Limits, Store};
 pub use load::{DEFAULTS, Error, Flags, load};
 pub use log::{Format, Log, Telemetry};
-pub use nouns::{Cards, Links, Placements, Requests, Serving, Tokens};
+pub use nouns::{Cards, Links, Placements, Programs, Requests, Serving, Spend, Tokens};
 pub use tls::Tls;
 
 /// The settings in force: every layer applied, every rule checked. Serializes with secrets
@@ -52,6 +52,8 @@ pub struct Settings {
     pub store: Store,
     pub cards: Cards,
     pub placements: Placements,
+    pub programs: Programs,
+    pub spend: Spend,
     pub links: Links,
     pub tokens: Tokens,
     pub serving: Serving,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::value::Whole;
+use crate::domain::{Calendar, Zone};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -93,5 +94,45 @@ impl Requests {
     /// How long the answer to a `request_id` is kept.
     pub fn keep(&self) -> Duration {
         Duration::from_secs(self.keep_days.get() * DAY)
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Programs {
+    most: Whole<1, 500>,
+}
+
+impl Programs {
+    /// Programs that have not ended.
+    pub fn most(&self) -> u64 {
+        self.most.get()
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spend {
+    utc_offset_minutes: Whole<0, 840>,
+    closing_wait_hours: Whole<0, 240>,
+    rerun_minutes: Whole<1, 1440>,
+    lease_seconds: Whole<2, 3600>,
+}
+
+impl Spend {
+    /// Between two runs of T+1 on one day.
+    pub fn rerun(&self) -> Duration {
+        Duration::from_secs(self.rerun_minutes.get() * 60)
+    }
+    /// How long the replica that makes the runs may be silent.
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds.get())
+    }
+    /// When days begin, and how long closing waits for figures.
+    pub fn calendar(&self) -> Calendar {
+        Calendar {
+            zone: Zone::east_of_utc(self.utc_offset_minutes.get().cast_signed()),
+            closing_wait: Duration::from_secs(self.closing_wait_hours.get() * 60 * 60),
+        }
     }
 }

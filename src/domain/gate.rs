@@ -1,10 +1,12 @@
 //! The one gate: a pure function that every door asks. A yes is a `Clearance`, which has no
 //! other constructor and which every guarded write and every reveal demands.
 //!
-//! The order is card, placement, schedule, and last the contact kind.
+//! The order is program, eligibility (both in `admission.rs`), card, placement, schedule, and
+//! last the contact kind.
 
 use super::{
-    Card, CardState, ContactKind, Merchant, Micros, Placement, PlacementState, Reason, Refusal,
+    Asked, Card, CardState, ContactKind, Finding, Gate, Merchant, Micros, Placement,
+    PlacementState, ProgramName, Reason, Refusal, Standing,
 };
 
 /// Who asks.
@@ -23,44 +25,42 @@ pub enum Door {
 /// What the gate judges by.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    pub merchant: &'a Merchant,
+    /// Of the merchant whose card it is.
+    pub standing: &'a Standing,
     /// `None` while it is being created.
     pub card: Option<&'a Card>,
-    /// `None` where none is asked about, or while it is being created.
+    /// `None` where none is asked about.
     pub placement: Option<&'a Placement>,
-    /// `None` where any will do.
-    pub kind: Option<ContactKind>,
+    /// Each must be open; where there are none, any that the placement offers.
+    pub kinds: &'a [ContactKind],
 }
 
 impl<'a> Facts<'a> {
-    pub fn merchant(merchant: &'a Merchant) -> Self {
+    pub fn merchant(standing: &'a Standing) -> Self {
         Self {
-            merchant,
+            standing,
             card: None,
             placement: None,
-            kind: None,
+            kinds: &[],
         }
     }
 
-    pub fn card(card: &'a Card) -> Self {
+    pub fn card(standing: &'a Standing, card: &'a Card) -> Self {
         Self {
             card: Some(card),
-            ..Self::merchant(card.merchant())
+            ..Self::merchant(standing)
         }
     }
 
-    pub fn placement(card: &'a Card, placement: &'a Placement) -> Self {
+    pub fn placement(standing: &'a Standing, card: &'a Card, placement: &'a Placement) -> Self {
         Self {
             placement: Some(placement),
-            ..Self::card(card)
+            ..Self::card(standing, card)
         }
     }
 
-    pub fn kind(self, kind: ContactKind) -> Self {
-        Self {
-            kind: Some(kind),
-            ..self
-        }
+    pub fn kinds(self, kinds: &'a [ContactKind]) -> Self {
+        Self { kinds, ..self }
     }
 }
 
@@ -87,8 +87,10 @@ impl Clearance {
     }
 }
 
-/// Judges one question at one moment.
+/// Judges one question at one moment: programs and spend first, then card, placement and
+/// schedule, and last whether the contact is there.
 pub fn judge(door: Door, facts: Facts<'_>, now: Micros) -> Result<Clearance, Refusal> {
+    admitted(door, &facts, now)?;
     if let Some(card) = facts.card {
         card_active(card, now)?;
     }
@@ -99,14 +101,112 @@ pub fn judge(door: Door, facts: Facts<'_>, now: Micros) -> Result<Clearance, Ref
         }
     }
     if let (Some(card), Some(placement)) = (facts.card, facts.placement) {
-        kind_shown(door, &facts, card, placement)?;
+        kinds_there(&facts, card, placement)?;
+        if door == Door::Tap {
+            kinds_shown(door, &facts, placement, now)?;
+        }
     }
     Ok(Clearance {
         door,
-        merchant: facts.merchant.clone(),
+        merchant: facts.standing.merchant.clone(),
         card_no: facts.card.map(|card| card.no),
-        kind: facts.kind,
+        kind: facts.kinds.first().copied(),
     })
+}
+
+/// What a placement shows: the kinds that the gate lets through, in the menu's order, as many
+/// as its surface has room for; at least one, or why not.
+pub fn shown(door: Door, facts: Facts<'_>, now: Micros) -> Result<Vec<ContactKind>, Refusal> {
+    judge(door, facts, now)?;
+    Ok(open_kinds(door, &facts, now))
+}
+
+/// Whether a contact may be shown in clear to a caller with that right. No program is asked:
+/// reading always works.
+pub fn reveal(card: &Card, kind: ContactKind, now: Micros) -> Result<Clearance, Refusal> {
+    card_active(card, now)?;
+    Ok(Clearance {
+        door: Door::Reveal,
+        merchant: card.merchant().clone(),
+        card_no: Some(card.no),
+        kind: Some(kind),
+    })
+}
+
+/// Every gate with its word, in order, also those after a refusal: first each program's, by
+/// program, then the card's and the placement's own.
+pub fn explain(facts: Facts<'_>, now: Micros) -> (Vec<(ProgramName, Finding)>, Vec<Finding>) {
+    let standing = facts.standing;
+    let offered = offered(&facts);
+    let programs = standing.chances.iter().flat_map(|chance| {
+        let open = |kind: &&ContactKind| chance.program.kinds.contains(kind);
+        let kind = offered.iter().find(open).or(offered.first()).copied();
+        let asked = asked(Door::Serve, &facts, kind, now);
+        let findings = chance.findings(&standing.merchant, &asked);
+        findings
+            .into_iter()
+            .map(|finding| (chance.program.name.clone(), finding))
+    });
+    let mut own = Vec::new();
+    if let Some(card) = facts.card {
+        own.push(Finding::new(Gate::Card, card_active(card, now).err()));
+    }
+    if let Some(placement) = facts.placement {
+        let live = placement_live(Door::Serve, placement).err();
+        own.push(Finding::new(Gate::Placement, live));
+        own.push(Finding::new(
+            Gate::Schedule,
+            in_schedule(placement, now).err(),
+        ));
+    }
+    if let (Some(card), Some(placement)) = (facts.card, facts.placement) {
+        let there = kinds_there(&facts, card, placement);
+        own.push(Finding::new(Gate::Contact, there.err()));
+    }
+    (programs.collect(), own)
+}
+
+/// Whether some program admits each asked kind, or any where none is named.
+fn admitted(door: Door, facts: &Facts<'_>, now: Micros) -> Result<(), Refusal> {
+    let ask = |kind| facts.standing.admits(&asked(door, facts, kind, now));
+    if !facts.kinds.is_empty() {
+        return facts.kinds.iter().try_for_each(|kind| ask(Some(*kind)));
+    }
+    let offered = offered(facts);
+    let Some(first) = offered.first() else {
+        return ask(None);
+    };
+    if offered.iter().any(|kind| ask(Some(*kind)).is_ok()) {
+        return Ok(());
+    }
+    ask(Some(*first))
+}
+
+fn asked(door: Door, facts: &Facts<'_>, kind: Option<ContactKind>, now: Micros) -> Asked {
+    Asked {
+        door,
+        surface: facts.placement.map(|placement| placement.surface.kind()),
+        kind,
+        now,
+    }
+}
+
+/// What a placement shows of what it could, once the rest of the gate has let it through.
+fn open_kinds(door: Door, facts: &Facts<'_>, now: Micros) -> Vec<ContactKind> {
+    let open = |kind: &ContactKind| {
+        let asked = asked(door, facts, Some(*kind), now);
+        facts.standing.admits(&asked).is_ok()
+    };
+    let most = facts.placement.map_or(0, Placement::most_shown);
+    offered(facts).into_iter().filter(open).take(most).collect()
+}
+
+/// What a placement could show, programs aside.
+fn offered(facts: &Facts<'_>) -> Vec<ContactKind> {
+    match (facts.placement, facts.card) {
+        (Some(placement), Some(card)) => placement.offered(card),
+        _ => Vec::new(),
+    }
 }
 
 fn card_active(card: &Card, now: Micros) -> Result<(), Refusal> {
@@ -160,28 +260,36 @@ fn in_schedule(placement: &Placement, now: Micros) -> Result<(), Refusal> {
         .with("endTime", time(placement.end_time)))
 }
 
-/// The asked kind, or any at all. What is configured must name no kind that the card lacks.
-fn kind_shown(
+/// The card has the asked kinds, and the placement offers them; or any at all.
+fn kinds_there(facts: &Facts<'_>, card: &Card, placement: &Placement) -> Result<(), Refusal> {
+    let offered = placement.offered(card);
+    match facts.kinds.iter().find(|kind| !offered.contains(kind)) {
+        None if !offered.is_empty() => Ok(()),
+        lacking => Err(not_shown(placement, lacking.copied())),
+    }
+}
+
+/// A surface with room for one shows the first that is open, not the asked one.
+fn kinds_shown(
     door: Door,
     facts: &Facts<'_>,
-    card: &Card,
     placement: &Placement,
+    now: Micros,
 ) -> Result<(), Refusal> {
-    let shown = placement.shown(card);
-    let lacking = placement.kinds.iter().find(|k| card.contact(**k).is_none());
-    let (fits, kind) = match (facts.kind, lacking) {
-        (Some(kind), _) => (shown.contains(&kind), Some(kind)),
-        (None, Some(kind)) if door == Door::Configure => (false, Some(*kind)),
-        (None, _) => (!shown.is_empty(), None),
-    };
-    if fits {
-        return Ok(());
+    let shown = open_kinds(door, facts, now);
+    match facts.kinds.iter().find(|kind| !shown.contains(kind)) {
+        None => Ok(()),
+        lacking => Err(not_shown(placement, lacking.copied())),
     }
-    Err(Refusal::new(
+}
+
+/// The refusal for a kind, or for any, that a placement does not show.
+pub fn not_shown(placement: &Placement, kind: Option<ContactKind>) -> Refusal {
+    Refusal::new(
         Reason::KindNotShown,
         "the card has no such contact, or this placement does not show it",
     )
     .about(&placement.name)
     .with("placement", placement.name.to_string())
-    .with("kind", kind.map_or("", ContactKind::as_str)))
+    .with("kind", kind.map_or("", ContactKind::as_str))
 }

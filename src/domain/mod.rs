@@ -1,38 +1,54 @@
 //! The rules: pure, synchronous, ignorant of wire and store.
 
+pub mod admission;
 pub mod card;
 mod check;
+pub mod day;
+pub mod eligibility;
+pub mod explain;
 pub mod gate;
 mod lang;
 pub mod launch;
+pub mod ledger;
 pub mod link;
+pub mod money;
 mod name;
 mod phone;
 pub mod placement;
+pub mod program;
 mod reason;
 mod refusal;
 pub mod serving;
+pub mod spend;
 mod text;
 pub mod time;
 pub mod token;
 mod wechat_id;
 mod wecom_uri;
 
+pub use admission::{Asked, Chance, Finding, Gate, Standing};
 pub use card::{
     Card, CardDraft, CardState, Contact, ContactDraft, ContactKind, Detail, DetailDraft, Sealed,
     Wecom, WecomTarget,
 };
 pub use check::Check;
+pub use day::{Day, Zone};
+pub use eligibility::{Calendar, Decision};
 pub use gate::{Clearance, Door, Facts};
 pub use lang::Lang;
+pub use ledger::{Change, Said, Source, Sources, Spend};
 pub use link::Link;
+pub use money::Money;
 pub use name::{
-    CardName, ID_RULE, LinkName, Merchant, PlacementName, ResourceName, foreign_id, is_id,
+    CardName, EnrollmentName, ID_RULE, LinkName, Merchant, PlacementName, ProgramName,
+    ResourceName, foreign_id, is_id,
 };
 pub use phone::Phone;
 pub use placement::{Placement, PlacementState, Surface};
+pub use program::{Enrollment, List, Membership, Program, ProgramDraft, ProgramState, SurfaceKind};
 pub use reason::Reason;
 pub use refusal::{Refusal, Violation};
+pub use spend::{SpendCounts, SpendDay, SpendEntry};
 pub use text::text;
 pub use time::Micros;
 pub use token::{Origin, TapToken};

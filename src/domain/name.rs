@@ -132,6 +132,68 @@ names! {
     LinkName in "links";
 }
 
+/// `programs/{program}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProgramName(String);
+
+impl ProgramName {
+    /// The program with this id, if it is well-formed.
+    pub fn new(id: &str) -> Result<Self, &'static str> {
+        if is_id(id) {
+            Ok(Self(id.to_owned()))
+        } else {
+            Err(ID_RULE)
+        }
+    }
+
+    /// Reads `programs/{program}`.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        name.strip_prefix("programs/")
+            .and_then(|id| Self::new(id).ok())
+            .ok_or_else(|| format!("must be programs/{{program}}; the id {ID_RULE}"))
+    }
+
+    pub fn id(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProgramName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "programs/{}", self.0)
+    }
+}
+
+/// `programs/{program}/enrollments/{merchant}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EnrollmentName {
+    pub program: ProgramName,
+    pub merchant: Merchant,
+}
+
+impl EnrollmentName {
+    /// Reads the full name.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let parts: Vec<_> = name.split('/').collect();
+        if let ["programs", program, "enrollments", merchant] = parts[..]
+            && let Ok(program) = ProgramName::new(program)
+            && let Some(merchant) = Merchant::from_id(merchant)
+        {
+            return Ok(Self { program, merchant });
+        }
+        Err(format!(
+            "must be programs/{{program}}/enrollments/{{merchant}}; each id {ID_RULE}"
+        ))
+    }
+}
+
+impl fmt::Display for EnrollmentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/enrollments/{}", self.program, self.merchant.id())
+    }
+}
+
 /// The id in `{collection}/{id}` of a resource owned elsewhere: 1 to 64 of `[0-9A-Za-z_-]`.
 pub fn foreign_id(name: &str, collection: &str) -> Result<String, String> {
     name.strip_prefix(collection)

@@ -81,18 +81,21 @@ impl Placement {
         self.end_time.is_some_and(|end| end <= now)
     }
 
-    /// The kinds to show of this card, in the menu's order; one for a capsule or a message.
-    pub fn shown(&self, card: &Card) -> Vec<ContactKind> {
-        let most = match self.surface {
-            Surface::ChatMenu { .. } => ContactKind::ALL.len(),
-            Surface::NoteCapsule { .. } | Surface::CardMessage { .. } => 1,
-        };
+    /// The kinds that it may show of this card, in the menu's order.
+    pub fn offered(&self, card: &Card) -> Vec<ContactKind> {
         card.contacts
             .iter()
             .map(|c| c.kind())
             .filter(|k| self.kinds.is_empty() || self.kinds.contains(k))
-            .take(most)
             .collect()
+    }
+
+    /// How many of them it shows at once.
+    pub fn most_shown(&self) -> usize {
+        match self.surface {
+            Surface::ChatMenu { .. } => ContactKind::ALL.len(),
+            Surface::NoteCapsule { .. } | Surface::CardMessage { .. } => 1,
+        }
     }
 
     /// `end_time` comes after `start_time`.

@@ -1,14 +1,41 @@
 //! What a viewer is shown of a merchant's placements, and until when that holds.
 
+use std::sync::Arc;
+
 use super::{
-    Card, Clearance, ContactKind, Door, Facts, Micros, Placement, Reason, Refusal, Surface, gate,
+    Card, Clearance, ContactKind, Door, Facts, Micros, Placement, Reason, Refusal, Standing,
+    Surface, gate,
 };
 
 /// A chat menu's most.
 const MENU_ITEMS: usize = 3;
 
-/// A placement with its card, if that is still there.
-pub type Candidate = (Placement, Option<Card>);
+/// A placement with its card, if that is still there, and what is known of its merchant.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub placement: Placement,
+    pub card: Option<Card>,
+    pub standing: Arc<Standing>,
+}
+
+impl Candidate {
+    /// The next moment at which a date changes the gate's word: of the schedule, of a program,
+    /// of the spend.
+    pub fn next_edge(&self, now: Micros) -> Option<Micros> {
+        let edges = [self.placement.next_edge(now), self.standing.next_edge(now)];
+        edges.into_iter().flatten().min()
+    }
+
+    fn showings(&self, kinds: Vec<ContactKind>) -> impl Iterator<Item = Showing<'_>> {
+        kinds.into_iter().filter_map(|kind| {
+            Some(Showing {
+                placement: &self.placement,
+                card: self.card.as_ref()?,
+                kind,
+            })
+        })
+    }
+}
 
 /// One item that the gate lets through.
 #[derive(Debug)]
@@ -24,27 +51,40 @@ pub struct Answer<'a> {
     pub items: Vec<Showing<'a>>,
     /// Why there are none.
     pub absence: Option<Reason>,
-    /// When a schedule changes it next.
+    /// When a date changes it next: of a schedule, of a program, of the spend.
     pub edge: Option<Micros>,
 }
 
-/// The gate's word on one candidate.
+/// The gate's word on one candidate; `kinds` as in [`Facts`].
 pub fn judge(
     door: Door,
     candidate: &Candidate,
-    kind: Option<ContactKind>,
+    kinds: &[ContactKind],
     now: Micros,
 ) -> Result<Clearance, Refusal> {
-    let (placement, card) = candidate;
-    let card = card.as_ref().ok_or_else(|| {
-        Refusal::new(Reason::CardNotActive, "the card is gone")
+    gate::judge(door, facts(candidate, now)?.kinds(kinds), now)
+}
+
+/// What a candidate shows; at least one kind, or why not.
+pub fn shown(door: Door, candidate: &Candidate, now: Micros) -> Result<Vec<ContactKind>, Refusal> {
+    gate::shown(door, facts(candidate, now)?, now)
+}
+
+/// A purged card is not active; programs are asked first, as ever.
+fn facts(candidate: &Candidate, now: Micros) -> Result<Facts<'_>, Refusal> {
+    let Candidate {
+        placement,
+        card,
+        standing,
+    } = candidate;
+    let Some(card) = card else {
+        gate::judge(Door::Serve, Facts::merchant(standing), now)?;
+        return Err(Refusal::new(Reason::CardNotActive, "the card is gone")
             .about(&placement.card)
             .with("card", placement.card.to_string())
-            .with("state", "DELETED")
-    })?;
-    let mut facts = Facts::placement(card, placement);
-    facts.kind = kind;
-    gate::judge(door, facts, now)
+            .with("state", "DELETED"));
+    };
+    Ok(Facts::placement(standing, card, placement))
 }
 
 /// A chat menu: one item for each kind of each placement, by position, then by kind.
@@ -70,23 +110,13 @@ pub fn answer(candidates: &[Candidate], now: Micros) -> Answer<'_> {
         edge: None,
     };
     for candidate in candidates {
-        let (placement, card) = candidate;
-        answer.edge = [answer.edge, placement.next_edge(now)]
+        answer.edge = [answer.edge, candidate.next_edge(now)]
             .into_iter()
             .flatten()
             .min();
-        match (judge(Door::Serve, candidate, None, now), card) {
-            (Ok(_), Some(card)) => {
-                answer
-                    .items
-                    .extend(placement.shown(card).into_iter().map(|kind| Showing {
-                        placement,
-                        card,
-                        kind,
-                    }));
-            }
-            (Err(refusal), _) => answer.absence = answer.absence.or(Some(refusal.reason)),
-            (Ok(_), None) => {}
+        match shown(Door::Serve, candidate, now) {
+            Ok(kinds) => answer.items.extend(candidate.showings(kinds)),
+            Err(refusal) => answer.absence = answer.absence.or(Some(refusal.reason)),
         }
     }
     answer.absence = if answer.items.is_empty() {

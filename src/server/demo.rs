@@ -5,8 +5,9 @@ use std::{fmt::Write as _, net::SocketAddr};
 use crate::{
     app::{App, Call, Error, PlacementDraft, Principal, Result},
     domain::{
-        AcquisitionUri, CardDraft, CardName, ContactDraft, DetailDraft, Merchant, Phone,
-        PlacementName, Reason, Refusal, Surface, WechatId, Wecom, WecomTarget,
+        AcquisitionUri, CardDraft, CardName, ContactDraft, ContactKind, DetailDraft, Merchant,
+        Money, Phone, PlacementName, ProgramDraft, ProgramName, Reason, Refusal, SpendEntry,
+        Surface, WechatId, Wecom, WecomTarget,
     },
 };
 
@@ -21,10 +22,12 @@ const ACQUISITION_URI: &str = "https://work.weixin.qq.com/ca/cawcdea7783d7330c6"
 #[error("--demo: the store holds other merchants' cards; give the demo a --store-url of its own")]
 pub struct NotADemo;
 
-/// Loads the sample into a store that holds nothing else.
+/// Loads the sample into a store that holds nothing else, or held it before.
 pub async fn load(app: &App) -> anyhow::Result<()> {
     let merchant = Merchant::from_id(MERCHANT).ok_or_else(|| Error::bug("demo merchant"))?;
-    if app.store.reads().others_have_cards(&merchant).await? {
+    let sample = CardName::new(merchant.clone(), "main").map_err(Error::bug)?;
+    let reads = app.store.reads();
+    if reads.card(&sample).await?.is_none() && reads.others_have_cards(&merchant).await? {
         return Err(NotADemo.into());
     }
     Ok(make(app, merchant).await?)
@@ -32,6 +35,8 @@ pub async fn load(app: &App) -> anyhow::Result<()> {
 
 /// Makes what is not there yet, so that a demo may be started again on its own data.
 async fn make(app: &App, merchant: Merchant) -> Result<()> {
+    open_wechat_ids(app).await?;
+    spend(app, &merchant).await?;
     let card = |id| CardName::new(merchant.clone(), id).map_err(Error::bug);
     let placement = |id| PlacementName::new(merchant.clone(), id).map_err(Error::bug);
 
@@ -64,6 +69,38 @@ async fn make(app: &App, merchant: Merchant) -> Result<()> {
     let conversation = CONVERSATION.to_owned();
     let message = Surface::CardMessage { conversation };
     placement_once(app, placement("message-1")?, card("main")?, message).await
+}
+
+/// The demo's program opens every kind of contact; once, so that what somebody changed since
+/// stays.
+async fn open_wechat_ids(app: &App) -> Result<()> {
+    let name = ProgramName::new("default").map_err(Error::bug)?;
+    let program = app.program(&name).await?;
+    if program.version > 1 {
+        return Ok(());
+    }
+    let draft = ProgramDraft {
+        kinds: Some(ContactKind::ALL.to_vec()),
+        ..ProgramDraft::default()
+    };
+    app.update_program(&call(), &name, "", draft).await?;
+    Ok(())
+}
+
+/// 60 CNY on each of the last 30 days: enough to open cards.
+async fn spend(app: &App, merchant: &Merchant) -> Result<()> {
+    let today = app.today();
+    let entries: Vec<_> = (1..=30)
+        .map(|ago| SpendEntry {
+            merchant: merchant.clone(),
+            day: today - ago,
+            source: "juguang".to_owned(),
+            amount: Money(6_000),
+        })
+        .collect();
+    let mut import = app.import_spend("demo").await?;
+    import.chunk(&entries, 0).await?;
+    Ok(import.finish(&[]).await?)
 }
 
 async fn card_once(
@@ -168,6 +205,14 @@ pub fn commands(grpc: SocketAddr) -> String {
         (
             "ServingService/GetCardMessage",
             format!(r#"{{"placement":"merchants/{MERCHANT}/placements/message-1",{viewer}}}"#),
+        ),
+        (
+            "EligibilityService/GetEligibility",
+            format!(r#"{{"name":"merchants/{MERCHANT}/eligibility"}}"#),
+        ),
+        (
+            "ServingService/ExplainServing",
+            format!(r#"{{"merchant":"merchants/{MERCHANT}"}}"#),
         ),
         (
             "ServingService/OpenCard",

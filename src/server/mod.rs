@@ -93,8 +93,15 @@ pub async fn run(settings: Settings, demo: bool) -> anyhow::Result<()> {
 
 /// `mingpian migrate`.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    open_store(settings, &Ambient::system()).await?;
+    Ok(())
+}
+
+/// The store of these settings, its schema up to date.
+pub async fn open_store(settings: &Settings, ambient: &Ambient) -> store::Result<Store> {
     let store = Store::open(&store_options(settings)).await?;
-    Ok(store.migrate().await?)
+    store.migrate(ambient.now()).await?;
+    Ok(store)
 }
 
 impl Server {
@@ -107,8 +114,7 @@ impl Server {
         // What the settings name must be there before anything is made.
         let ring = ring::read(settings)?;
         let tls = tls_of(settings).context("tls")?;
-        let store = Store::open(&store_options(settings)).await?;
-        store.migrate().await?;
+        let store = open_store(settings, &ambient).await?;
         let keys = ring::fit(ring, &store, settings, &ambient).await?;
         let grpc = listen("grpc_listen", settings.grpc_listen).await?;
         let http = listen("http_listen", settings.http_listen).await?;
@@ -182,6 +188,7 @@ impl Server {
         let store = self.app.store.clone();
         tasks.spawn(self.health.follow(store, stop.clone(), close.clone()));
         tasks.spawn(worker::sweep(self.app.clone(), stop.clone()));
+        tasks.spawn(worker::openings(self.app.clone(), stop.clone()));
         if let Some(jwks) = self.jwks {
             let stop = stop.clone();
             tasks.spawn(async move { jwks.refresh(stop).await });
@@ -274,6 +281,10 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
         served_ttl: settings.tokens.served_ttl(),
         max_age: settings.serving.max_age(),
         keep_answers: settings.requests.keep(),
+        calendar: settings.spend.calendar(),
+        lease: settings.spend.lease(),
+        rerun: settings.spend.rerun(),
+        programs: settings.programs.most(),
         public_url: settings.public_url(http),
     }
 }

@@ -11,7 +11,8 @@ use secrecy::ExposeSecret;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use tokio::time::{Instant, sleep};
 
-use super::{Db, Error, Options, Result, migration::Migrator};
+use super::{Db, Error, Options, Result, SELF, migration::Migrator};
+use crate::domain::{Micros, Program};
 
 /// How long SQLite's one writer waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,6 +22,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 const IDLE_BEFORE_PING: Duration = Duration::from_secs(30);
 /// Names the lock under which PostgreSQL's schema changes: "mingpian" in ASCII.
 const MIGRATION_LOCK: i64 = 0x6d69_6e67_7069_616e;
+/// Names the lock under which programs are counted: "programs" in ASCII.
+const PROGRAMS_LOCK: i64 = 0x7072_6f67_7261_6d73;
 
 /// How long a ping waits for its connection, and for a new one.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -145,7 +148,8 @@ pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction
 
 /// sea-orm-migration takes no lock: PostgreSQL gets one for the length of the transaction,
 /// SQLite's immediate transaction is one.
-pub(super) async fn migrate(db: &DatabaseConnection) -> Result<()> {
+/// The first time, it makes the default program.
+pub(super) async fn migrate(db: &DatabaseConnection, now: Micros) -> Result<()> {
     let tx = begin(db).await?;
     if tx.get_database_backend() == DbBackend::Postgres {
         // A first replica may migrate for longer than a call may take.
@@ -154,10 +158,24 @@ pub(super) async fn migrate(db: &DatabaseConnection) -> Result<()> {
         advisory_lock(&tx, MIGRATION_LOCK).await?;
     }
     Migrator::up(&tx, None).await?;
-    Ok(tx.commit().await?)
+    let tx = Db(tx);
+    if tx.programs_page("", 1).await?.is_empty() {
+        tx.insert_program(Program::default_at(now), SELF).await?;
+    }
+    tx.commit().await
 }
 
 impl Db<DatabaseTransaction> {
+    /// What works on all merchants takes longer than a call may, until this transaction ends.
+    /// SQLite knows no such limit.
+    pub(super) async fn lift_statement_timeout(&self) -> Result<()> {
+        if self.0.get_database_backend() == DbBackend::Postgres {
+            let lift = "SET LOCAL statement_timeout = 0";
+            self.0.execute_unprepared(lift).await?;
+        }
+        Ok(())
+    }
+
     /// Counting and inserting for one merchant, one after the other. SQLite has one writer
     /// anyway.
     pub async fn lock_merchant(&self, merchant: &str) -> Result<()> {
@@ -172,9 +190,17 @@ impl Db<DatabaseTransaction> {
         self.0.execute_raw(statement).await?;
         Ok(())
     }
+
+    /// Counting and inserting programs, likewise.
+    pub async fn lock_programs(&self) -> Result<()> {
+        if self.0.get_database_backend() != DbBackend::Postgres {
+            return Ok(());
+        }
+        advisory_lock(&self.0, PROGRAMS_LOCK).await
+    }
 }
 
-async fn advisory_lock(tx: &DatabaseTransaction, key: i64) -> Result<()> {
+pub(super) async fn advisory_lock(tx: &DatabaseTransaction, key: i64) -> Result<()> {
     let statement = Statement::from_sql_and_values(
         DbBackend::Postgres,
         "SELECT pg_advisory_xact_lock($1)",

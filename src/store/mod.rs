@@ -3,15 +3,24 @@
 
 mod audit;
 mod backend;
+mod bulk;
 mod cards;
 mod entity;
 mod error;
 mod history;
+mod imports;
+mod leases;
 mod links;
 mod meta;
 mod migration;
+mod openings;
 mod placements;
+mod preview;
+mod programs;
 mod requests;
+mod spend;
+mod standings;
+mod totals;
 
 use std::time::Duration;
 
@@ -21,10 +30,14 @@ use sea_orm::{
 };
 use secrecy::SecretString;
 
-use crate::domain::{Clearance, Merchant};
+use crate::domain::{Clearance, Merchant, Micros};
 
 pub use audit::AuditEntry;
 pub use error::{Error, Result};
+pub use imports::SpendImport;
+pub use openings::Run;
+pub use placements::Shown;
+pub use preview::Census;
 pub use requests::Claim;
 
 /// Where the rows are, and how many connections may look at them.
@@ -75,8 +88,8 @@ impl Store {
     }
 
     /// Brings the schema up to date. Processes that start together do it once.
-    pub async fn migrate(&self) -> Result<()> {
-        backend::migrate(&self.writer).await
+    pub async fn migrate(&self, now: Micros) -> Result<()> {
+        backend::migrate(&self.writer, now).await
     }
 
     pub fn reads(&self) -> &Reads {
@@ -158,7 +171,7 @@ mod tests {
             statement_timeout: Duration::from_secs(5),
         };
         let store = Store::open(&options).await.unwrap();
-        store.migrate().await.unwrap();
+        store.migrate(Micros(0)).await.unwrap();
         let _writing = store.begin().await.unwrap();
         let _reading = store.reads.0.begin().await.unwrap();
         assert!(store.key_check().await.is_err());

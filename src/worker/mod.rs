@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -12,8 +12,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Removes what has had its time, until `stop`.
 pub async fn sweep(app: App, stop: CancellationToken) {
-    let mut ticks = interval(SWEEP_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = ticks(SWEEP_EVERY);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -25,4 +24,36 @@ pub async fn sweep(app: App, stop: CancellationToken) {
             Err(error) => tracing::warn!(%error, "sweep put off"),
         }
     }
+}
+
+/// Dates openings and closings at T+1 and when figures arrive, on one replica at a time, until
+/// `stop`; then leaves it to another.
+pub async fn openings(app: App, stop: CancellationToken) {
+    let holder = app.ambient.uuid().to_string();
+    // Renewed twice before it is over.
+    let mut ticks = ticks(app.rules.lease / 2);
+    let run = async {
+        loop {
+            ticks.tick().await;
+            match app.run_openings(&holder).await {
+                Ok(None) => {}
+                Ok(Some(run)) => {
+                    let (day, opened, closed) = (run.day, run.opened, run.closed);
+                    tracing::info!(%day, opened, closed, "openings decided");
+                }
+                Err(error) => tracing::warn!(%error, "openings put off"),
+            }
+        }
+    };
+    // Cut off, a run never was.
+    stop.run_until_cancelled(run).await;
+    if let Err(error) = app.leave_openings(&holder).await {
+        tracing::debug!(%error, "the lease of openings is left to end by itself");
+    }
+}
+
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }

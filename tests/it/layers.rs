@@ -24,7 +24,10 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracerProvider};
 use prometheus_client::{encoding::text::encode, registry::Registry};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, timeout},
+};
 use tonic::{Code, Status, codec::CompressionEncoding, service::Routes};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_types::StatusExt;
@@ -202,16 +205,23 @@ async fn a_panic_is_internal_and_keeps_its_text() {
 
 #[tokio::test]
 async fn calls_over_the_limit_are_shed_and_health_is_not() {
-    let server = doing(|| async {
-        sleep(Duration::from_millis(100)).await;
-        ok().await
+    let third_answered = Arc::new(Semaphore::new(0));
+    let until = third_answered.clone();
+    let server = doing(move || {
+        let until = until.clone();
+        async move {
+            let _ = until.acquire().await;
+            ok().await
+        }
     });
     let one = || call(&server, CARDS, &[], &[]);
     let (first, second, third) = tokio::join!(one(), one(), async {
         sleep(Duration::from_millis(20)).await;
         let healthy = call(&server, HEALTH, &[], &message(&[])).await;
         assert_eq!(healthy.status.code(), Code::Ok);
-        one().await
+        let third = one().await;
+        third_answered.close();
+        third
     });
     assert_eq!(first.status.code(), Code::Ok);
     assert_eq!(second.status.code(), Code::Ok);

@@ -2,7 +2,7 @@
 
 use std::{env, fs, process::Command};
 
-use crate::support::{Engine, TestServer};
+use crate::support::{Engine, Scratch, process::serve};
 
 /// The lines between the marker and the end of its block.
 fn story() -> String {
@@ -29,16 +29,17 @@ fn script(story: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_story_works_as_it_stands() {
-    let server = TestServer::start(Engine::Sqlite).await;
+    let scratch = Scratch::new(Engine::Sqlite).await;
+    let server = serve(&["--demo", "--store-url", &scratch.url], &[]);
     let story = story().replace("127.0.0.1:50051", &server.grpc.to_string());
-    assert!(story.matches("# → ").count() > 15);
+    assert!(story.matches("# → ").count() > 20);
     let grpcurl = env::var("TEST_GRPCURL").expect("no grpcurl: run `tests/run`");
-    let bin = server.scratch.file("bin");
+    let bin = scratch.file("bin");
     fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink(grpcurl, bin.join("grpcurl")).unwrap();
     let path = format!("{}:{}", bin.display(), env::var("PATH").unwrap());
     let script = script(&story);
-    let folder = server.scratch.dir.path().to_owned();
+    let folder = scratch.dir.path().to_owned();
     let output = tokio::task::spawn_blocking(move || {
         Command::new("bash")
             .args(["-c", &script])

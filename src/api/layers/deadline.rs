@@ -27,6 +27,13 @@ const HEADER: &str = "grpc-timeout";
 /// With less than this left the answer would come too late; no work is begun.
 const LEAST: Duration = Duration::from_millis(5);
 
+/// Calls that work for as long as their callers send: they answer at the end, and look after
+/// silence themselves.
+const FED: &[&str] = &["/mingpian.v1.EligibilityService/ImportSpend"];
+
+/// How long such a call may take.
+const FED_MAX: Duration = Duration::from_secs(60 * 60);
+
 /// The answer must begin within the client's timeout and within `max`. A stream may go on
 /// until the client's timeout, or for ever when it gave none: it was asked to watch.
 pub async fn bound(State(max): State<Duration>, request: Request, next: Next) -> Response {
@@ -34,6 +41,11 @@ pub async fn bound(State(max): State<Duration>, request: Request, next: Next) ->
     let asked = match asked(request.headers()) {
         Ok(asked) => asked,
         Err(refusal) => return status::refusal(&refusal).into_http(),
+    };
+    let max = if FED.contains(&request.uri().path()) {
+        max.max(FED_MAX)
+    } else {
+        max
     };
     let left = asked.map_or(max, |asked| asked.min(max));
     if left < LEAST {

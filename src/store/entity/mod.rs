@@ -3,11 +3,22 @@
 pub mod audit;
 pub mod card;
 pub mod card_version;
+pub mod enrollment;
+pub mod enrollment_version;
+pub mod lease;
 pub mod link;
 pub mod meta;
+pub mod opening;
 pub mod placement;
 pub mod placement_version;
+pub mod program;
+pub mod program_version;
 pub mod request;
+pub mod run;
+pub mod spend;
+pub mod spend_day;
+pub mod spend_import;
+pub mod transition;
 
 #[cfg(test)]
 mod tests {
@@ -47,5 +58,16 @@ mod tests {
         same_columns(&db, super::placement::Entity).await;
         same_columns(&db, super::placement_version::Entity).await;
         same_columns(&db, super::request::Entity).await;
+        same_columns(&db, super::enrollment::Entity).await;
+        same_columns(&db, super::enrollment_version::Entity).await;
+        same_columns(&db, super::lease::Entity).await;
+        same_columns(&db, super::opening::Entity).await;
+        same_columns(&db, super::program::Entity).await;
+        same_columns(&db, super::program_version::Entity).await;
+        same_columns(&db, super::run::Entity).await;
+        same_columns(&db, super::spend::Entity).await;
+        same_columns(&db, super::spend_day::Entity).await;
+        same_columns(&db, super::spend_import::Entity).await;
+        same_columns(&db, super::transition::Entity).await;
     }
 }

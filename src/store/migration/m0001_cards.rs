@@ -2,7 +2,10 @@
 
 use sea_orm_migration::prelude::*;
 
-use super::{id_column, text_column};
+use super::{
+    columns::{column, index, maybe_time, number, table, text, time, unique, versions},
+    id_column,
+};
 
 pub struct Migration;
 
@@ -52,37 +55,6 @@ impl MigrationTrait for Migration {
     async fn down(&self, _: &SchemaManager) -> Result<(), DbErr> {
         Err(DbErr::Migration("there is no way back".to_owned()))
     }
-}
-
-fn table(name: &'static str) -> TableCreateStatement {
-    Table::create().table(Alias::new(name)).take()
-}
-
-fn number() -> ColumnDef {
-    let mut column = ColumnDef::new(Alias::new("no"));
-    column
-        .big_integer()
-        .not_null()
-        .auto_increment()
-        .primary_key();
-    column
-}
-
-fn column(name: &'static str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name))
-}
-
-/// Microseconds since the epoch, UTC.
-fn time(name: &'static str) -> ColumnDef {
-    column(name).big_integer().not_null().take()
-}
-
-fn maybe_time(name: &'static str) -> ColumnDef {
-    column(name).big_integer().take()
-}
-
-fn text(m: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
-    text_column(m, name).not_null().take()
 }
 
 fn cards(m: &SchemaManager<'_>) -> TableCreateStatement {
@@ -141,21 +113,6 @@ fn links(m: &SchemaManager<'_>) -> TableCreateStatement {
         .take()
 }
 
-fn versions(m: &SchemaManager<'_>, name: &'static str) -> TableCreateStatement {
-    table(name)
-        .col(column("no").big_integer().not_null())
-        .col(time("version"))
-        .col(time("time"))
-        .col(id_column(m, "author").not_null())
-        .col(text(m, "body"))
-        .primary_key(
-            Index::create()
-                .col(Alias::new("no"))
-                .col(Alias::new("version")),
-        )
-        .take()
-}
-
 fn requests(m: &SchemaManager<'_>) -> TableCreateStatement {
     table("requests")
         .col(id_column(m, "caller").not_null())
@@ -187,16 +144,4 @@ fn meta(m: &SchemaManager<'_>) -> TableCreateStatement {
         .col(id_column(m, "name").not_null().primary_key())
         .col(column("value").binary().not_null())
         .take()
-}
-
-fn index(name: &str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
-    let mut index = Index::create().name(name).table(Alias::new(table)).take();
-    for column in columns {
-        index.col(Alias::new(*column));
-    }
-    index
-}
-
-fn unique(name: &str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
-    index(name, table, columns).unique().take()
 }

@@ -1,6 +1,8 @@
 //! The schema, step by step. A step that was released never changes; a new one is added.
 
+mod columns;
 mod m0001_cards;
+mod m0002_programs;
 
 use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::prelude::*;
@@ -9,7 +11,10 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_cards::Migration)]
+        vec![
+            Box::new(m0001_cards::Migration),
+            Box::new(m0002_programs::Migration),
+        ]
     }
 }
 

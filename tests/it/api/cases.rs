@@ -1,6 +1,11 @@
 //! One of each thing of a merchant's, and a good request of each RPC that names them.
 
-use mingpian::api::pb::{self, placement::Surface, verify_provenance_request::Evidence};
+use mingpian::{
+    api::pb::{
+        self, explain_serving_request, placement::Surface, verify_provenance_request::Evidence,
+    },
+    domain::Zone,
+};
 use prost::Message;
 
 use super::Api;
@@ -22,6 +27,11 @@ pub struct Names {
     pub note: String,
     /// Of `live`.
     pub token: String,
+    /// A program of the platform's, which lists the merchant.
+    pub program: String,
+    pub paused_program: String,
+    /// Of the merchant, in `program`.
+    pub enrollment: String,
 }
 
 impl Names {
@@ -35,6 +45,9 @@ impl Names {
             message: self.message.clone() + "-not",
             link: self.link.clone() + "-not",
             note: self.note.clone() + "-not",
+            program: self.program.clone() + "-not",
+            paused_program: self.paused_program.clone() + "-not",
+            enrollment: self.enrollment.clone() + "-not",
             ..self.clone()
         }
     }
@@ -53,6 +66,9 @@ pub async fn stage(api: &mut Api, merchant: &str) -> Names {
         link: of("links", "link"),
         note: format!("notes/of-{merchant}"),
         token: String::new(),
+        program: format!("programs/of-{merchant}"),
+        paused_program: format!("programs/paused-{merchant}"),
+        enrollment: format!("programs/of-{merchant}/enrollments/{merchant}"),
     };
     for id in ["main", "gone"] {
         api.cards
@@ -94,7 +110,52 @@ pub async fn stage(api: &mut Api, merchant: &str) -> Names {
     api.links.create_link(link).await.unwrap();
     let menu = api.serving.get_chat_menu(get_menu(merchant)).await.unwrap();
     let token = menu.into_inner().items.remove(0).tap_token;
+    stage_programs(api, &names).await;
     Names { token, ..names }
+}
+
+async fn stage_programs(api: &mut Api, names: &Names) {
+    for name in [&names.program, &names.paused_program] {
+        let create = pb::CreateProgramRequest {
+            program_id: name.replace("programs/", ""),
+            program: Some(program()),
+            ..Default::default()
+        };
+        api.programs.create_program(create).await.unwrap();
+    }
+    let pause = pb::PauseProgramRequest {
+        name: names.paused_program.clone(),
+        ..Default::default()
+    };
+    api.programs.pause_program(pause).await.unwrap();
+    let enroll = pb::CreateEnrollmentRequest {
+        parent: names.program.clone(),
+        merchant: format!("merchants/{}", names.merchant),
+        enrollment: allow(),
+        ..Default::default()
+    };
+    api.programs.create_enrollment(enroll).await.unwrap();
+}
+
+fn program() -> pb::Program {
+    pb::Program {
+        display_name: "Pilot".into(),
+        surfaces: vec![pb::program::Surface::ChatMenu.into()],
+        contact_kinds: vec![pb::contact::Kind::Phone.into()],
+        ..Default::default()
+    }
+}
+
+fn allow() -> Option<pb::Enrollment> {
+    Some(pb::Enrollment {
+        list: pb::enrollment::List::Allow.into(),
+        ..Default::default()
+    })
+}
+
+fn yesterday() -> mingpian::api::common::Date {
+    let now = crate::support::Clock::default().now();
+    super::spend::date(Zone::SHANGHAI.day(now) - 1)
 }
 
 /// A good request of each RPC. One without a line here fails every test that walks over them.
@@ -168,6 +229,9 @@ pub fn request(method: &str, of: &Names) -> Vec<u8> {
             placement: &of.message,
             viewer: viewer(),
         }),
+        "ServingService.ExplainServing" => bytes!(ExplainServingRequest {
+            subject: explain_serving_request::Subject::Placement(of.live.clone()),
+        }),
         "ServingService.OpenCard" => {
             tap(&of.token, pb::environment::Container::NativeApp).encode_to_vec()
         }
@@ -184,6 +248,58 @@ pub fn request(method: &str, of: &Names) -> Vec<u8> {
         "LinkService.VerifyProvenance" => bytes!(VerifyProvenanceRequest {
             evidence: Evidence::Token(of.token.clone()),
         }),
+        "ProgramService.CreateProgram" => bytes!(CreateProgramRequest {
+            program: pb::Program {
+                display_name: of.program.rsplit('/').next().unwrap().into(),
+                ..program()
+            },
+        }),
+        "ProgramService.GetProgram" => bytes!(GetProgramRequest { name: &of.program }),
+        "ProgramService.ListPrograms" => bytes!(ListProgramsRequest {}),
+        "ProgramService.UpdateProgram" => bytes!(UpdateProgramRequest {
+            program: pb::Program {
+                name: of.program.clone(),
+                share_permille: Some(10),
+                ..Default::default()
+            },
+        }),
+        "ProgramService.PauseProgram" => bytes!(PauseProgramRequest { name: &of.program }),
+        "ProgramService.ResumeProgram" => bytes!(ResumeProgramRequest {
+            name: &of.paused_program,
+        }),
+        "ProgramService.EndProgram" => bytes!(EndProgramRequest {
+            name: &of.paused_program,
+        }),
+        "ProgramService.CreateEnrollment" => bytes!(CreateEnrollmentRequest {
+            parent: &of.program,
+            merchant: "merchants/another",
+            enrollment: allow().unwrap(),
+        }),
+        "ProgramService.ListEnrollments" => bytes!(ListEnrollmentsRequest {
+            parent: &of.program,
+        }),
+        "ProgramService.DeleteEnrollment" => bytes!(DeleteEnrollmentRequest {
+            name: &of.enrollment,
+        }),
+        "ProgramService.PreviewProgram" => bytes!(PreviewProgramRequest {
+            program: pb::Program {
+                name: of.program.clone(),
+                ..program()
+            },
+        }),
+        "EligibilityService.ImportSpend" => bytes!(ImportSpendRequest {
+            entries: [pb::SpendEntry::default()],
+        }),
+        "EligibilityService.CompleteSpendDay" => bytes!(CompleteSpendDayRequest {
+            source: of.card.rsplit('/').next().unwrap(),
+            day: yesterday(),
+        }),
+        "EligibilityService.GetEligibility" => bytes!(GetEligibilityRequest {
+            name: format!("{parent}/eligibility"),
+        }),
+        "EligibilityService.ListEligibilities" => {
+            bytes!(ListEligibilitiesRequest { parent: parent })
+        }
         other => panic!("{other} has no case"),
     }
 }

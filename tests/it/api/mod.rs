@@ -3,14 +3,17 @@
 mod cards;
 mod cases;
 mod contract;
+mod gate;
 mod links;
 mod paging;
 mod placements;
+mod programs;
 mod provenance;
 mod requests;
 mod rights;
 mod rpc;
 mod serving;
+mod spend;
 mod story;
 mod sweep;
 mod tap;
@@ -26,8 +29,8 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::support::{
-    self, CardClient, Engine, LinkClient, PlacementClient, ServingClient, TestServer, create_card,
-    get_menu, place, tap,
+    self, CardClient, Engine, LinkClient, PlacementClient, ProgramClient, ServingClient,
+    TestServer, create_card, get_menu, place, tap,
 };
 
 /// A server, and a client of each service, for the merchant `klook`.
@@ -37,6 +40,7 @@ struct Api {
     placements: PlacementClient,
     serving: ServingClient,
     links: LinkClient,
+    programs: ProgramClient,
 }
 
 impl Api {
@@ -54,6 +58,7 @@ impl Api {
             placements: server.placements().await,
             serving: server.serving().await,
             links: server.links().await,
+            programs: server.programs().await,
             server,
         }
     }

@@ -51,7 +51,7 @@ pub fn methods() -> Vec<Method> {
     for file in &files {
         for (s, service) in (0..).zip(&file.service) {
             for (m, method) in (0..).zip(&service.method) {
-                let own = comment(file, &[SERVICES, s, METHODS, m]);
+                let own = comment(file, &[SERVICES, s, METHODS, m]).replace('\n', "");
                 let shared = comment(file, &[SERVICES, s]);
                 let scope = [&own, &shared]
                     .iter()

@@ -166,7 +166,10 @@ async fn a_write_asks_for_the_clearance_of_its_merchant_and_door(engine: Engine)
     let s = Stage::new(engine).await;
     let old = s.add_card(card("klook", "main")).await;
     let others = clearance(&merchant("other"));
-    let to_serve = gate::judge(Door::Serve, Facts::merchant(&merchant("klook")), NOW).unwrap();
+    let to_serve = {
+        let standing = crate::support::open_standing(&merchant("klook"));
+        gate::judge(Door::Serve, Facts::merchant(&standing), NOW).unwrap()
+    };
     let tx = s.store.begin().await.unwrap();
     for wrong in [others, to_serve] {
         let new = card("klook", "new");

@@ -181,7 +181,7 @@ async fn sqlite_waits_for_who_writes_to_a_new_file() {
     assert!(early.is_err(), "{early:?}");
     other.execute_unprepared("ROLLBACK").await.unwrap();
     let store = open.await.unwrap();
-    store.migrate().await.unwrap();
+    store.migrate(NOW).await.unwrap();
     let fresh = Database::connect(&scratch.url).await.unwrap();
     assert_eq!(select(&fresh, "PRAGMA journal_mode").await, ["wal"]);
 }
@@ -194,7 +194,7 @@ async fn sqlite_makes_the_folder_of_its_file() {
     Store::open(&options(&url))
         .await
         .unwrap()
-        .migrate()
+        .migrate(NOW)
         .await
         .unwrap();
     assert!(file.exists());
@@ -216,7 +216,7 @@ async fn postgres_ends_a_statement_that_takes_too_long() {
         .unwrap();
     assert!(e.unwrap_err().is_unavailable());
     // Its schema may take longer.
-    impatient.migrate().await.unwrap();
+    impatient.migrate(NOW).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,9 +26,9 @@ async fn migrating_again_changes_nothing(engine: Engine) {
     let s = Stage::new(engine).await;
     let written = s.add_card(card("klook", "main")).await;
     let before = (applied(&s).await, schema(&s).await);
-    s.store.migrate().await.unwrap();
+    s.store.migrate(super::NOW).await.unwrap();
     let next = Store::open(&options(&s.scratch.url)).await.unwrap();
-    next.migrate().await.unwrap();
+    next.migrate(super::NOW).await.unwrap();
     assert_eq!((applied(&s).await, schema(&s).await), before);
     assert_eq!(
         next.reads().card(&written.name).await.unwrap(),
@@ -44,7 +44,7 @@ async fn many_replicas_migrate_an_empty_database_once(engine: Engine) {
             options.max_connections = 2;
             tokio::spawn(async move {
                 let store = Store::open(&options).await?;
-                store.migrate().await?;
+                store.migrate(super::NOW).await?;
                 store.ping().await?;
                 Ok::<_, mingpian::store::Error>(store)
             })
@@ -57,7 +57,7 @@ async fn many_replicas_migrate_an_empty_database_once(engine: Engine) {
             store,
             scratch,
         };
-        assert_eq!(applied(&s).await, ["m0001_cards"]);
+        assert_eq!(applied(&s).await, ["m0001_cards", "m0002_programs"]);
     }
 }
 
@@ -65,7 +65,7 @@ async fn a_store_without_a_schema_does_not_answer(engine: Engine) {
     let scratch = Scratch::new(engine).await;
     let store = Store::open(&options(&scratch.url)).await.unwrap();
     store.ping().await.unwrap_err();
-    store.migrate().await.unwrap();
+    store.migrate(super::NOW).await.unwrap();
     store.ping().await.unwrap();
 }
 

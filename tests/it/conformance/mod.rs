@@ -3,16 +3,21 @@
 
 mod audit;
 mod cards;
+mod eligibility;
 mod engine;
 mod errors;
 mod history;
+mod leases;
 mod links;
 mod meta;
 mod migration;
 mod placements;
+mod preview;
+mod programs;
 mod purge;
 mod random;
 mod requests;
+mod spend;
 mod text;
 
 use std::time::Duration;
@@ -28,7 +33,7 @@ use mingpian::{
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Engine, LINK, Scratch};
+use crate::support::{Engine, LINK, Scratch, open_standing};
 
 /// 2026-01-01T00:00:00.123457Z: odd, so that rounding shows.
 const NOW: Micros = Micros(1_767_225_600_123_457);
@@ -46,7 +51,7 @@ impl Stage {
     async fn new(engine: Engine) -> Self {
         let scratch = Scratch::new(engine).await;
         let store = Store::open(&options(&scratch.url)).await.unwrap();
-        store.migrate().await.unwrap();
+        store.migrate(NOW).await.unwrap();
         Self {
             engine,
             store,
@@ -129,7 +134,12 @@ async fn insert_placement(tx: &Tx, placement: Placement) -> Option<Placement> {
 }
 
 fn clearance(merchant: &Merchant) -> Clearance {
-    gate::judge(Door::Configure, Facts::merchant(merchant), NOW).unwrap()
+    gate::judge(
+        Door::Configure,
+        Facts::merchant(&open_standing(merchant)),
+        NOW,
+    )
+    .unwrap()
 }
 
 fn merchant(id: &str) -> Merchant {

@@ -3,7 +3,9 @@
 mod away;
 mod canary;
 mod http;
+mod import;
 mod kill;
+mod openings;
 mod privacy;
 mod replicas;
 mod settings;
@@ -16,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mingpian::store::{Options, Store};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use tokio::time::sleep;
 use tonic::transport::Channel;
@@ -25,15 +28,34 @@ use tonic_health::{
 };
 
 use crate::support::{
-    Scratch,
+    Scratch, open_to_all,
     process::{Process, serve},
 };
 
-/// `mingpian serve` on this database, with more settings as TOML.
+/// `mingpian serve` on this database, with more settings as TOML, and a program that admits
+/// everybody.
 pub fn serve_on(scratch: &Scratch, more: &str) -> Process {
     // Writes the files of keys and settings, and refuses what is not valid.
     scratch.settings(more);
-    serve(&["--config", path(scratch, "settings.toml").as_str()], &[])
+    let process = serve(&["--config", path(scratch, "settings.toml").as_str()], &[]);
+    let url = scratch.url.clone();
+    // Tests of the program's life need not be async.
+    let opening = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(open_store(&url));
+    });
+    opening.join().unwrap();
+    process
+}
+
+async fn open_store(url: &str) {
+    let options = Options {
+        url: url.to_owned().into(),
+        max_connections: 1,
+        acquire_timeout: Duration::from_secs(10),
+        statement_timeout: Duration::from_secs(10),
+    };
+    open_to_all(&Store::open(&options).await.unwrap()).await;
 }
 
 pub fn path(scratch: &Scratch, name: &str) -> String {

@@ -6,7 +6,7 @@ use std::{thread, time::Duration};
 use mingpian::api::pb::{self, environment::Container};
 use tonic_health::ServingStatus;
 
-use super::{becomes, channel, column, database, path, serve_on, times};
+use super::{becomes, channel, column, database, open_store, path, serve_on, times};
 use crate::support::{
     CardClient, Engine, MOBILE, PlacementClient, Scratch, ServingClient, create_card, get_menu,
     in_menu, place,
@@ -63,6 +63,7 @@ async fn all_as_one(scratch: &Scratch, replicas: &[Process]) {
     once.dedup();
     assert!(!ran.is_empty() && ran.len() == once.len(), "{ran:?}");
     db.close().await.unwrap();
+    open_store(&scratch.url).await;
 
     for (i, by) in channels.iter().enumerate() {
         let other = &channels[(i + 1) % channels.len()];

@@ -17,8 +17,12 @@ use mingpian::{
     api::pb,
     app::{Ambient, App},
     config::{self, Flags, Settings},
-    domain::Micros,
+    domain::{
+        Calendar, Chance, ContactKind, Merchant, Micros, Money, Program, ProgramName, Sources,
+        Spend, Standing, Zone, eligibility::decide,
+    },
     server::Server,
+    store::Store,
 };
 use sea_orm::{ConnectionTrait, Database};
 use tempfile::TempDir;
@@ -175,6 +179,43 @@ impl Clock {
     }
 }
 
+/// A program that admits everybody to everything, whatever they spent, since ever.
+pub fn open_program() -> Program {
+    Program {
+        name: ProgramName::new("open").unwrap(),
+        kinds: ContactKind::ALL.to_vec(),
+        threshold: Money(-1),
+        ..Program::default_at(Micros(0))
+    }
+}
+
+/// Lets everybody in, for tests about something else than the gate.
+pub async fn open_to_all(store: &Store) {
+    let tx = store.begin().await.unwrap();
+    tx.insert_program(open_program(), "tests").await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// The standing of a merchant whom [`open_program`] admits.
+pub fn open_standing(merchant: &Merchant) -> Standing {
+    let program = open_program();
+    let calendar = Calendar {
+        zone: Zone::SHANGHAI,
+        closing_wait: Duration::ZERO,
+    };
+    let (spend, sources) = (Spend::default(), Sources::default());
+    let decision = decide(&program.terms(), &spend, &sources, &calendar, Micros(0));
+    let chance = Chance {
+        program,
+        list: None,
+        decision,
+    };
+    Standing {
+        merchant: merchant.clone(),
+        chances: vec![chance],
+    }
+}
+
 /// A server in this process.
 pub struct TestServer {
     pub app: App,
@@ -201,6 +242,19 @@ impl TestServer {
     }
 
     pub async fn on(scratch: Scratch, settings: &Settings) -> Self {
+        let server = Self::bare(scratch, settings).await;
+        open_to_all(&server.app.store).await;
+        server
+    }
+
+    /// With no program but `programs/default`.
+    pub async fn gated(engine: Engine, more: &str) -> Self {
+        let scratch = Scratch::new(engine).await;
+        let settings = scratch.settings(more);
+        Self::bare(scratch, &settings).await
+    }
+
+    pub async fn bare(scratch: Scratch, settings: &Settings) -> Self {
         let clock = Clock::default();
         let server = Server::bind(settings, clock.ambient()).await.unwrap();
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
@@ -241,6 +295,14 @@ impl TestServer {
         LinkClient::new(self.channel().await)
     }
 
+    pub async fn programs(&self) -> ProgramClient {
+        ProgramClient::new(self.channel().await)
+    }
+
+    pub async fn eligibilities(&self) -> EligibilityClient {
+        EligibilityClient::new(self.channel().await)
+    }
+
     /// Stops it and waits until it has ended.
     pub async fn end(self) -> Scratch {
         self.stop.cancel();
@@ -252,6 +314,8 @@ impl TestServer {
 pub type CardClient = pb::card_service_client::CardServiceClient<Channel>;
 pub type PlacementClient = pb::placement_service_client::PlacementServiceClient<Channel>;
 pub type ServingClient = pb::serving_service_client::ServingServiceClient<Channel>;
+pub type ProgramClient = pb::program_service_client::ProgramServiceClient<Channel>;
+pub type EligibilityClient = pb::eligibility_service_client::EligibilityServiceClient<Channel>;
 pub type LinkClient = pb::link_service_client::LinkServiceClient<Channel>;
 
 /// The reason in a status, which every error of ours carries.

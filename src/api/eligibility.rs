@@ -1,0 +1,120 @@
+//! `EligibilityService`.
+
+mod import;
+mod wire;
+
+use std::mem::take;
+
+use tonic::{Request, Response, Status, Streaming};
+
+use self::wire::{day, eligibility};
+use super::{
+    call::{self, Page, open, respond},
+    pb::{self, eligibility_service_server::EligibilityService},
+    wire::micros,
+};
+use crate::{
+    app::App,
+    domain::{Check, Merchant, Micros, ProgramName, Refusal, spend},
+};
+
+/// The service over an `App`.
+#[derive(Clone, Debug)]
+pub struct Eligibilities(pub App);
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl EligibilityService for Eligibilities {
+    async fn import_spend(
+        &self,
+        request: Request<Streaming<pb::ImportSpendRequest>>,
+    ) -> Answer<pb::ImportSpendResponse> {
+        import::spend(&self.0, request).await.map(Response::new)
+    }
+
+    async fn complete_spend_day(
+        &self,
+        request: Request<pb::CompleteSpendDayRequest>,
+    ) -> Answer<pb::SpendDay> {
+        respond(async {
+            let (caller, mut r) = open(request)?;
+            caller.permit_platform()?;
+            let id = take(&mut r.request_id);
+            let call = call::write(caller, "CompleteSpendDay", &id, &r, false)?;
+            let mut check = Check::default();
+            let source = check.field("source", spend::source(&r.source));
+            let day = day(r.day).and_then(|day| spend::completed(day, self.0.today()));
+            let day = check.field("day", day);
+            let (source, day) = check.done(source.zip(day))?;
+            let day = self.0.complete_spend_day(&call, &source, day).await?;
+            Ok(day.into())
+        })
+        .await
+    }
+
+    async fn get_eligibility(
+        &self,
+        request: Request<pb::GetEligibilityRequest>,
+    ) -> Answer<pb::Eligibility> {
+        respond(async {
+            let (caller, r) = open(request)?;
+            let merchant = merchant(&r.name)?;
+            caller.permit(&merchant)?;
+            let mut check = Check::default();
+            let program = match r.program.as_str() {
+                "" => Some(None),
+                name => check.field("program", ProgramName::parse(name)).map(Some),
+            };
+            let as_of = as_of(&mut check, r.as_of.as_ref());
+            let (program, as_of) = check.done(program.zip(as_of))?;
+            let (chance, at) = self
+                .0
+                .eligibility(&merchant, program.as_ref(), as_of)
+                .await?;
+            Ok(eligibility(&merchant, chance, at))
+        })
+        .await
+    }
+
+    async fn list_eligibilities(
+        &self,
+        request: Request<pb::ListEligibilitiesRequest>,
+    ) -> Answer<pb::ListEligibilitiesResponse> {
+        respond(async {
+            let (caller, r) = open(request)?;
+            let merchant = call::merchant(&caller, "parent", &r.parent)?;
+            let mut check = Check::default();
+            let as_of = as_of(&mut check, r.as_of.as_ref());
+            let as_of = check.done(as_of)?;
+            let listing = format!("eligibilities of {merchant} as of {as_of:?}");
+            let page = Page::new(&self.0.keys, listing, r.page_size, &r.page_token)?;
+            let (chances, at) = self
+                .0
+                .eligibilities(&merchant, &page.after, page.limit(), as_of)
+                .await?;
+            let (chances, next_page_token) = page.cut(chances, |c| c.program.name.id());
+            let eligibilities = chances.into_iter().map(|c| eligibility(&merchant, c, at));
+            Ok(pb::ListEligibilitiesResponse {
+                eligibilities: eligibilities.collect(),
+                next_page_token,
+            })
+        })
+        .await
+    }
+}
+
+/// Of `merchants/{merchant}/eligibility`.
+fn merchant(name: &str) -> Result<Merchant, Refusal> {
+    name.strip_suffix("/eligibility")
+        .and_then(|merchant| Merchant::parse(merchant).ok())
+        .ok_or_else(|| Refusal::field("name", "must be merchants/{merchant}/eligibility"))
+}
+
+/// `None` for a malformed one, which is then known to `check`.
+fn as_of(check: &mut Check, at: Option<&prost_types::Timestamp>) -> Option<Option<Micros>> {
+    match at {
+        None => Some(None),
+        Some(at) => check.field("as_of", micros(at)).map(Some),
+    }
+}

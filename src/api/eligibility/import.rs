@@ -1,0 +1,116 @@
+//! `ImportSpend`: a stream of chunks, each kept before the next is read.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tonic::{Request, Status, Streaming};
+
+use super::{
+    super::{
+        call::open,
+        pb::{ImportSpendRequest, ImportSpendResponse, import_spend_response::Rejection},
+        status,
+    },
+    wire::entry,
+};
+use crate::{
+    app::{self, App, SpendImport},
+    domain::{Reason, Refusal},
+};
+
+/// Entries in a message at most.
+const MAX_ENTRIES: usize = 1000;
+
+/// Rejections that are told.
+const MAX_REJECTIONS: usize = 100;
+
+/// How long a sender may be silent: it holds a place among the calls.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Takes in the stream to its end.
+pub async fn spend(
+    app: &App,
+    request: Request<Streaming<ImportSpendRequest>>,
+) -> Result<ImportSpendResponse, Status> {
+    let (caller, mut stream) = open(request).map_err(status::from_error)?;
+    caller
+        .permit_platform()
+        .map_err(|refusal| status::refusal(&refusal))?;
+    let import = app.import_spend(&caller.subject).await;
+    let mut inlet = Inlet {
+        app,
+        import: import.map_err(status::from_error)?,
+        answer: ImportSpendResponse::default(),
+        index: 0,
+    };
+    while let Some(message) = next(&mut stream).await? {
+        inlet.take(message).await.map_err(status::from_error)?;
+    }
+    inlet.finish().await.map_err(status::from_error)
+}
+
+/// The next message, if it comes in time.
+async fn next(
+    stream: &mut Streaming<ImportSpendRequest>,
+) -> Result<Option<ImportSpendRequest>, Status> {
+    let late = Refusal::new(
+        Reason::DeadlineExceeded,
+        "no message for 30 seconds; what was sent is in, send the rest",
+    );
+    match timeout(IDLE, stream.message()).await {
+        Ok(message) => message,
+        Err(_) => Err(status::refusal(&late)),
+    }
+}
+
+/// What has come in so far.
+struct Inlet<'a> {
+    app: &'a App,
+    import: SpendImport,
+    answer: ImportSpendResponse,
+    /// Entries of the messages before.
+    index: i64,
+}
+
+impl Inlet<'_> {
+    async fn take(&mut self, message: ImportSpendRequest) -> app::Result<()> {
+        let count = message.entries.len();
+        if !(1..=MAX_ENTRIES).contains(&count) {
+            return Err(Refusal::field("entries", "must be 1 to 1,000").into());
+        }
+        let (today, mut entries) = (self.app.today(), Vec::with_capacity(count));
+        for (index, wire) in (self.index..).zip(message.entries) {
+            match entry(wire, today) {
+                Ok(entry) => entries.push(entry),
+                Err(violation) => self.reject(Rejection {
+                    index,
+                    field: violation.field,
+                    description: violation.description,
+                }),
+            }
+        }
+        self.import.chunk(&entries, 0).await?;
+        self.index += i64::try_from(count).unwrap_or(i64::MAX);
+        Ok(())
+    }
+
+    fn reject(&mut self, rejection: Rejection) {
+        self.answer.rejected += 1;
+        if self.answer.rejections.len() < MAX_REJECTIONS {
+            self.answer.rejections.push(rejection);
+        }
+    }
+
+    async fn finish(self) -> app::Result<ImportSpendResponse> {
+        let signed = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        let (id, counts) = (self.import.id(), self.import.row().counts);
+        self.import.finish(&[]).await?;
+        Ok(ImportSpendResponse {
+            import_id: id.to_string(),
+            accepted: signed(counts.accepted),
+            unchanged: signed(counts.unchanged),
+            replaced: signed(counts.replaced),
+            ..self.answer
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! Why a merchant's cards are, or are not, shown: every gate with its word, now or as known
+//! then.
+
+use std::sync::Arc;
+
+use super::{App, Result, placements};
+use crate::domain::{
+    Card, Facts, Finding, Merchant, Micros, Placement, PlacementName, ProgramName, Reason, Refusal,
+    Standing, gate,
+    serving::{self, Candidate},
+};
+
+/// What is asked about.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// A merchant's chat menu.
+    Menu(Merchant),
+    Placement(PlacementName),
+}
+
+/// One gate's word.
+#[derive(Debug)]
+pub struct Line {
+    /// `None` where it is about the merchant alone.
+    pub placement: Option<PlacementName>,
+    /// `None` for the card's and the placement's own gates.
+    pub program: Option<ProgramName>,
+    pub finding: Finding,
+}
+
+/// Every gate's word.
+#[derive(Debug)]
+pub struct Explanation {
+    /// Why nothing is shown.
+    pub absence: Option<Reason>,
+    pub lines: Vec<Line>,
+    pub at: Micros,
+}
+
+impl App {
+    /// Explains as of `at`, by what was known then, or now.
+    pub async fn explain(&self, subject: &Subject, at: Option<Micros>) -> Result<Explanation> {
+        let now = self.ambient.now();
+        if at.is_some_and(|at| at > now) {
+            return Err(Refusal::field("at", "must not be in the future").into());
+        }
+        let candidates = self.asked_about(subject, now, at).await?;
+        let at = at.unwrap_or(now);
+        let merchant = match subject {
+            Subject::Menu(merchant) => merchant,
+            Subject::Placement(name) => name.merchant(),
+        };
+        let answer = match subject {
+            Subject::Menu(_) => serving::menu(&candidates, at),
+            Subject::Placement(_) => serving::answer(&candidates, at),
+        };
+        let mut lines = Vec::new();
+        for Candidate {
+            placement,
+            card,
+            standing,
+        } in &candidates
+        {
+            let facts = match card {
+                Some(card) => Facts::placement(standing, card, placement),
+                None => Facts::merchant(standing),
+            };
+            lines.extend(said(Some(&placement.name), facts, at));
+        }
+        if candidates.is_empty() {
+            let standing = self.standing_at(merchant, at, at < now).await?;
+            lines = said(None, Facts::merchant(&standing), at);
+        }
+        Ok(Explanation {
+            absence: answer.absence,
+            lines,
+            at,
+        })
+    }
+
+    /// The placements that may be shown, now or as they stood then.
+    async fn asked_about(
+        &self,
+        subject: &Subject,
+        now: Micros,
+        at: Option<Micros>,
+    ) -> Result<Vec<Candidate>> {
+        let reads = self.store.reads();
+        let Some(at) = at else {
+            let shown = match subject {
+                Subject::Menu(merchant) => reads.menu(merchant).await?,
+                Subject::Placement(name) => {
+                    let shown = reads.shown(name).await?;
+                    vec![shown.ok_or_else(|| placements::not_found(name))?]
+                }
+            };
+            return self.candidates(shown, now).await;
+        };
+        let numbers = match subject {
+            Subject::Menu(merchant) => reads.menu_placements(merchant, at).await?,
+            Subject::Placement(name) => {
+                let placement = reads.placement(name).await?;
+                vec![placement.ok_or_else(|| placements::not_found(name))?.no]
+            }
+        };
+        let mut candidates = Vec::new();
+        for no in numbers {
+            if let Some((placement, card)) = reads.shown_at(no, at).await? {
+                candidates.push(self.candidate_at(placement, Some(card), at).await?);
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// A placement as it stood then, with what was known of its merchant then.
+    pub(super) async fn candidate_at(
+        &self,
+        placement: Placement,
+        card: Option<Card>,
+        at: Micros,
+    ) -> Result<Candidate> {
+        let standing = self
+            .standing_at(placement.name.merchant(), at, true)
+            .await?;
+        Ok(Candidate {
+            placement,
+            card,
+            standing: Arc::new(standing),
+        })
+    }
+
+    /// The merchant's standing at a moment; by what was `known` then, or is now.
+    pub(super) async fn standing_at(
+        &self,
+        merchant: &Merchant,
+        at: Micros,
+        known: bool,
+    ) -> Result<Standing> {
+        let (reads, calendar) = (self.store.reads(), &self.rules.calendar);
+        Ok(if known {
+            reads.standing_at(merchant, calendar, at).await?
+        } else {
+            reads.standing(merchant, calendar, at).await?
+        })
+    }
+}
+
+fn said(placement: Option<&PlacementName>, facts: Facts<'_>, at: Micros) -> Vec<Line> {
+    let (programs, own) = gate::explain(facts, at);
+    let programs = programs
+        .into_iter()
+        .map(|(program, finding)| (Some(program), finding));
+    let own = own.into_iter().map(|finding| (None, finding));
+    programs
+        .chain(own)
+        .map(|(program, finding)| Line {
+            placement: placement.cloned(),
+            program,
+            finding,
+        })
+        .collect()
+}

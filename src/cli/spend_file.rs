@@ -1,0 +1,242 @@
+//! A file of figures: rows in, chunks of good ones out, the others into a file beside it.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use csv::{ByteRecord, Position, Reader, ReaderBuilder, Writer, WriterBuilder};
+use mingpian::domain::{
+    Day, ID_RULE, Merchant, Money, SpendEntry, Violation, money::CURRENCY, spend,
+};
+
+/// Figures in one transaction: enough that its cost is shared by many, few enough to lose
+/// little by a kill and to let others write between.
+const CHUNK: usize = 50_000;
+
+/// Bytes read at once.
+const BUFFER: usize = 1 << 20;
+
+const COLUMNS: [&str; 5] = ["merchant", "day", "source", "amount", "currency"];
+
+/// The first line is not what it must be.
+#[derive(Debug, thiserror::Error)]
+#[error("the first line must name the columns merchant, day, source, amount, currency")]
+pub struct HeaderError;
+
+/// Good rows, and how many bytes of the file are read with them.
+pub struct Chunk {
+    pub entries: Vec<SpendEntry>,
+    pub position: u64,
+}
+
+/// What a whole file held.
+#[derive(Default)]
+pub struct Contents {
+    pub rejected: u64,
+    /// Whether every row of a source's day was good.
+    days: BTreeMap<String, BTreeMap<Day, bool>>,
+    /// A rejected row may be of any source and day.
+    stray: bool,
+}
+
+/// A file that is open at its first row.
+pub struct SpendFile {
+    reader: Reader<File>,
+    /// Where in a row each of [`COLUMNS`] stands.
+    columns: [usize; 5],
+    header: ByteRecord,
+    rejects: Rejects,
+    today: Day,
+    /// Rows before this byte are in already.
+    from: u64,
+}
+
+impl SpendFile {
+    /// Opens a file whose bytes before `from` are in, on the business day `today`.
+    pub fn open(path: &Path, today: Day, from: u64) -> anyhow::Result<Self> {
+        let mut reader = ReaderBuilder::new()
+            .flexible(true)
+            .buffer_capacity(BUFFER)
+            .from_reader(File::open(path)?);
+        let header = reader.byte_headers()?.clone();
+        let place = |column: &str| header.iter().position(|name| name == column.as_bytes());
+        let places: Vec<_> = COLUMNS.iter().filter_map(|column| place(column)).collect();
+        let columns = places.try_into().map_err(|_| HeaderError)?;
+        if header.len() != COLUMNS.len() {
+            return Err(HeaderError.into());
+        }
+        Ok(Self {
+            reader,
+            columns,
+            header,
+            rejects: Rejects::beside(path)?,
+            today,
+            from,
+        })
+    }
+
+    /// Reads to the end, or until `take` wants no more. Rows that are in already are judged
+    /// once more, so that what is told at the end is told of the whole file.
+    pub fn read(mut self, mut take: impl FnMut(Chunk) -> bool) -> anyhow::Result<Contents> {
+        let (mut read, mut row) = (Contents::default(), ByteRecord::new());
+        let mut entries = Vec::new();
+        while self.reader.read_byte_record(&mut row)? {
+            let begins = row.position().map_or(0, Position::byte);
+            match self.entry(&row) {
+                Ok(entry) => {
+                    read.good(&entry);
+                    if begins >= self.from {
+                        entries.push(entry);
+                    }
+                }
+                Err(violation) => self.reject(&row, &violation, &mut read)?,
+            }
+            if entries.len() == CHUNK {
+                let entries = std::mem::replace(&mut entries, Vec::with_capacity(CHUNK));
+                let position = self.reader.position().byte();
+                if !take(Chunk { entries, position }) {
+                    break;
+                }
+            }
+        }
+        let position = self.reader.position().byte();
+        if !entries.is_empty() {
+            take(Chunk { entries, position });
+        }
+        self.rejects.finish()?;
+        Ok(read)
+    }
+
+    fn entry(&self, row: &ByteRecord) -> Result<SpendEntry, Violation> {
+        let [merchant, day, source, amount, currency] = self.fields(row)?;
+        let money = if currency == CURRENCY {
+            Money::parse(amount)
+        } else {
+            return Err(violation("currency", "must be CNY, the ledger's currency"));
+        };
+        SpendEntry::new(
+            Merchant::from_id(merchant).ok_or_else(|| ID_RULE.to_owned()),
+            Day::parse(day).ok_or("must be a day such as 2026-01-31"),
+            source,
+            money,
+            self.today,
+        )
+    }
+
+    fn fields<'a>(&self, row: &'a ByteRecord) -> Result<[&'a str; 5], Violation> {
+        if row.len() != COLUMNS.len() {
+            return Err(violation("row", "must have 5 columns"));
+        }
+        let mut fields = [""; 5];
+        for (i, place) in self.columns.iter().enumerate() {
+            let text = std::str::from_utf8(&row[*place]);
+            fields[i] = text.map_err(|_| violation(COLUMNS[i], "must be UTF-8"))?;
+        }
+        Ok(fields)
+    }
+
+    fn reject(
+        &mut self,
+        row: &ByteRecord,
+        violation: &Violation,
+        read: &mut Contents,
+    ) -> csv::Result<()> {
+        let of = self
+            .fields(row)
+            .ok()
+            .and_then(|[_, day, source, ..]| Some((spend::source(source).ok()?, Day::parse(day)?)));
+        read.bad(of);
+        self.rejects.add(&self.header, row, violation)
+    }
+}
+
+impl Contents {
+    /// Days before today of which every row was good.
+    pub fn whole_days(&self, today: Day) -> Vec<(String, Day)> {
+        if self.stray {
+            return Vec::new();
+        }
+        let days = self.days.iter().flat_map(|(source, days)| {
+            let whole = days.iter().filter(|(_, whole)| **whole);
+            whole.map(|(day, _)| (source.clone(), *day))
+        });
+        days.filter(|(_, day)| *day < today).collect()
+    }
+
+    fn good(&mut self, entry: &SpendEntry) {
+        // Looked up without a copy of the name: it is known but for the first row.
+        match self.days.get_mut(&entry.source) {
+            Some(days) => {
+                days.entry(entry.day).or_insert(true);
+            }
+            None => {
+                let days = BTreeMap::from([(entry.day, true)]);
+                self.days.insert(entry.source.clone(), days);
+            }
+        }
+    }
+
+    fn bad(&mut self, of: Option<(String, Day)>) {
+        self.rejected += 1;
+        match of {
+            Some((source, day)) => {
+                self.days.entry(source).or_default().insert(day, false);
+            }
+            None => self.stray = true,
+        }
+    }
+}
+
+/// `FILE.csv.rejects.csv`; there only where there is something to say.
+struct Rejects {
+    path: PathBuf,
+    writer: Option<Writer<File>>,
+}
+
+impl Rejects {
+    /// Beside a file; what an earlier run left there goes.
+    fn beside(path: &Path) -> io::Result<Self> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".rejects.csv");
+        let path = PathBuf::from(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        Ok(Self { path, writer: None })
+    }
+
+    fn add(
+        &mut self,
+        header: &ByteRecord,
+        row: &ByteRecord,
+        violation: &Violation,
+    ) -> csv::Result<()> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => {
+                let mut writer = WriterBuilder::new().flexible(true).from_path(&self.path)?;
+                let named = ["line", "field", "reason"].map(str::as_bytes);
+                writer.write_byte_record(&named.into_iter().chain(header).collect())?;
+                self.writer.insert(writer)
+            }
+        };
+        let line = row.position().map_or(0, Position::line).to_string();
+        let why = [&line, &violation.field, &violation.description].map(|s| s.as_bytes());
+        writer.write_byte_record(&why.into_iter().chain(row).collect())
+    }
+
+    fn finish(self) -> io::Result<()> {
+        self.writer.map_or(Ok(()), |mut writer| writer.flush())
+    }
+}
+
+fn violation(field: &str, rule: &str) -> Violation {
+    Violation {
+        field: field.to_owned(),
+        description: rule.to_owned(),
+    }
+}

@@ -1,0 +1,198 @@
+//! How figures of ad spend reach each engine: in statements over many rows, the way that
+//! was measured to be the fastest there (`benches/import.rs`).
+
+use std::fmt::Write as _;
+
+use sea_orm::{
+    ConnectionTrait, DbBackend, Statement, Value,
+    sea_query::{ArrayType, ValueType},
+};
+
+use super::{Error, Result, Tx, backend::advisory_lock};
+use crate::domain::{Micros, SpendCounts, SpendEntry};
+
+/// Names the lock under which figures are imported: "ad spend" in ASCII.
+const SPEND_LOCK: i64 = 0x6164_2073_7065_6e64;
+
+/// Figures in one of SQLite's statements. More take longer each: its statements are looked
+/// up by their text, and run from one piece of code as long as that.
+const SQLITE_ROWS: usize = 100;
+
+impl Tx {
+    /// One importer at a time; SQLite has one writer anyway. A chunk may take PostgreSQL
+    /// longer than a call's statement.
+    pub(super) async fn lock_spend(&self) -> Result<()> {
+        if self.0.get_database_backend() != DbBackend::Postgres {
+            return Ok(());
+        }
+        self.0
+            .execute_unprepared("SET LOCAL statement_timeout = '10min'")
+            .await?;
+        advisory_lock(&self.0, SPEND_LOCK).await
+    }
+
+    /// Appends the figures that differ from the latest of their keys. No key comes twice.
+    pub(super) async fn append_spend(
+        &self,
+        import_no: i64,
+        entries: &[&SpendEntry],
+        now: Micros,
+    ) -> Result<SpendCounts> {
+        let mut counts = SpendCounts::default();
+        if self.0.get_database_backend() == DbBackend::Postgres {
+            counts += self.append_postgres(import_no, entries, now).await?;
+        } else {
+            for entries in entries.chunks(SQLITE_ROWS) {
+                counts += self.append_sqlite(import_no, entries, now).await?;
+            }
+        }
+        Ok(counts)
+    }
+
+    /// One statement. `ON CONFLICT` for the new ones, as on SQLite, is slower here.
+    async fn append_postgres(
+        &self,
+        import_no: i64,
+        entries: &[&SpendEntry],
+        now: Micros,
+    ) -> Result<SpendCounts> {
+        let values = [
+            array(entries, |e| e.merchant.id().to_owned()),
+            array(entries, |e| e.day.0),
+            array(entries, |e| e.source.clone()),
+            array(entries, |e| e.amount.0),
+            import_no.into(),
+            now.0.into(),
+        ];
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, POSTGRES, values);
+        let row = self.0.query_one_raw(statement).await?;
+        let row = row.ok_or_else(|| Error::corrupt("a count without a row"))?;
+        let count = |index| Ok::<_, Error>(row.try_get_by_index::<i64>(index)?.unsigned_abs());
+        let (accepted, appended) = (count(0)?, count(1)?);
+        Ok(counts(entries, accepted, appended - accepted))
+    }
+
+    /// A first figure finds its key free in the look that writes it; only where one was not
+    /// first are the figures before them looked at.
+    async fn append_sqlite(
+        &self,
+        import_no: i64,
+        entries: &[&SpendEntry],
+        now: Micros,
+    ) -> Result<SpendCounts> {
+        let accepted = self
+            .execute_sqlite(&first_figures(entries.len()), import_no, entries, now)
+            .await?;
+        if accepted == entries.len() as u64 {
+            return Ok(counts(entries, accepted, 0));
+        }
+        let replaced = self
+            .execute_sqlite(&later_figures(entries.len()), import_no, entries, now)
+            .await?;
+        Ok(counts(entries, accepted, replaced))
+    }
+
+    async fn execute_sqlite(
+        &self,
+        sql: &str,
+        import_no: i64,
+        entries: &[&SpendEntry],
+        now: Micros,
+    ) -> Result<u64> {
+        let mut values: Vec<Value> = vec![import_no.into(), now.0.into()];
+        for entry in entries {
+            values.push(entry.merchant.id().into());
+            values.push(entry.day.0.into());
+            values.push(entry.source.as_str().into());
+            values.push(entry.amount.0.into());
+        }
+        let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
+        Ok(self.0.execute_raw(statement).await?.rows_affected())
+    }
+}
+
+fn counts(entries: &[&SpendEntry], accepted: u64, replaced: u64) -> SpendCounts {
+    SpendCounts {
+        accepted,
+        unchanged: entries.len() as u64 - accepted - replaced,
+        replaced,
+    }
+}
+
+fn array<T: ValueType + Into<Value>>(
+    entries: &[&SpendEntry],
+    value: impl Fn(&SpendEntry) -> T,
+) -> Value {
+    let values = entries.iter().map(|entry| value(entry).into()).collect();
+    let kind: ArrayType = T::array_type();
+    Value::Array(kind, Some(Box::new(values)))
+}
+
+const POSTGRES: &str = "\
+WITH written AS (
+    INSERT INTO spend (merchant, day, source, version, amount, delta, import_no, time)
+    SELECT e.merchant, e.day, e.source, coalesce(s.version, 0) + 1, e.amount,
+           e.amount - coalesce(s.amount, 0), $5, greatest($6, s.time + 1)
+    FROM unnest($1::text[], $2::int[], $3::text[], $4::bigint[])
+         AS e (merchant, day, source, amount)
+    LEFT JOIN LATERAL (
+        SELECT version, amount, time FROM spend
+        WHERE (merchant, day, source) = (e.merchant, e.day, e.source)
+        ORDER BY version DESC LIMIT 1
+    ) s ON true
+    WHERE e.amount IS DISTINCT FROM s.amount
+    RETURNING version
+)
+SELECT count(*) FILTER (WHERE version = 1), count(*) FROM written";
+
+/// Of `rows` figures, whose key, day, source and amount begin at `?3`; `?1` is the import,
+/// `?2` the time.
+fn first_figures(rows: usize) -> String {
+    let mut sql = String::from(
+        "INSERT INTO spend (merchant, day, source, amount, delta, version, import_no, time) VALUES ",
+    );
+    listed(&mut sql, rows, |sql, n| {
+        let amount = n + 3;
+        write!(
+            sql,
+            "(?{n},?{},?{},?{amount},?{amount},1,?1,?2)",
+            n + 1,
+            n + 2
+        )
+    });
+    sql.push_str(" ON CONFLICT DO NOTHING");
+    sql
+}
+
+/// Of keys that are there. `CROSS JOIN` makes SQLite look up each figure's key, and not the
+/// other way round.
+fn later_figures(rows: usize) -> String {
+    let mut sql = String::from(
+        "INSERT INTO spend (merchant, day, source, version, amount, delta, import_no, time) \
+         SELECT s.merchant, s.day, s.source, s.version + 1, e.column4, e.column4 - s.amount, ?1, \
+                max(?2, s.time + 1) \
+         FROM (VALUES ",
+    );
+    listed(&mut sql, rows, |sql, n| {
+        write!(sql, "(?{n},?{},?{},?{})", n + 1, n + 2, n + 3)
+    });
+    sql.push_str(
+        ") AS e CROSS JOIN spend s ON s.merchant = e.column1 AND s.day = e.column2 \
+         AND s.source = e.column3 AND s.version = (\
+             SELECT max(version) FROM spend \
+             WHERE merchant = e.column1 AND day = e.column2 AND source = e.column3) \
+         WHERE s.amount <> e.column4",
+    );
+    sql
+}
+
+/// So many rows of a statement, each from its first parameter on.
+fn listed(sql: &mut String, rows: usize, one: impl Fn(&mut String, usize) -> std::fmt::Result) {
+    for row in 0..rows {
+        if row > 0 {
+            sql.push(',');
+        }
+        // Writing into a String does not fail.
+        let _ = one(sql, 3 + 4 * row);
+    }
+}

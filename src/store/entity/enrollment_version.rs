@@ -1,0 +1,23 @@
+//! Enrollments as they stood.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "enrollment_versions")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub merchant: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub program_no: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub version: i64,
+    pub time: i64,
+    pub author: String,
+    pub list: i16,
+    pub deleted: bool,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,233 @@
+//! Figures of ad spend coming in: chunk by chunk, each kept whole or not at all.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    sea_query::{Expr, OnConflict},
+};
+use uuid::Uuid;
+
+use super::{
+    Db, Error, Result, Tx,
+    entity::{spend_day, spend_import},
+};
+use crate::domain::{Day, Micros, SpendCounts, SpendDay, SpendEntry};
+
+/// Rows of `spend_days` in one statement.
+const DAYS_AT_ONCE: usize = 1000;
+
+/// An import as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpendImport {
+    /// The number on every row that it writes.
+    pub no: i64,
+    pub id: Uuid,
+    /// When it began.
+    pub time: Micros,
+    pub author: String,
+    /// Names the file by its contents; none for a stream.
+    pub file: Option<String>,
+    /// Bytes of the file that are in.
+    pub position: u64,
+    pub counts: SpendCounts,
+}
+
+impl<C: ConnectionTrait> Db<C> {
+    /// The latest import of this file, begun at `since` or later, that has not been finished.
+    pub async fn unfinished_import(
+        &self,
+        file: &str,
+        since: Micros,
+    ) -> Result<Option<SpendImport>> {
+        let row = spend_import::Entity::find()
+            .filter(spend_import::Column::File.eq(file))
+            .filter(spend_import::Column::FinishTime.is_null())
+            .filter(spend_import::Column::Time.gte(since.0))
+            .order_by_desc(spend_import::Column::No)
+            .one(&self.0)
+            .await?;
+        Ok(row.map(Into::into))
+    }
+}
+
+impl Tx {
+    /// The import with its number.
+    pub async fn insert_import(&self, mut import: SpendImport) -> Result<SpendImport> {
+        let row = spend_import::ActiveModel {
+            no: NotSet,
+            id: Set(import.id),
+            time: Set(import.time.0),
+            author: Set(import.author.clone()),
+            file: Set(import.file.clone()),
+            position: Set(0),
+            accepted: Set(0),
+            unchanged: Set(0),
+            replaced: Set(0),
+            finish_time: Set(None),
+        };
+        let done = spend_import::Entity::insert(row).exec(&self.0).await?;
+        import.no = done.last_insert_id;
+        Ok(import)
+    }
+
+    /// Takes in figures, as if one after the other: a figure that differs from the latest of
+    /// its merchant, day and source gets a row of its own. Importers stand in one line. At
+    /// most some 50,000 at once.
+    pub async fn import_chunk(
+        &self,
+        import_no: i64,
+        entries: &[SpendEntry],
+        now: Micros,
+    ) -> Result<SpendCounts> {
+        self.lock_spend().await?;
+        self.insert_days(entries, now).await?;
+        let mut counts = SpendCounts::default();
+        for round in rounds(entries) {
+            counts += self.append_spend(import_no, &round, now).await?;
+        }
+        Ok(counts)
+    }
+
+    /// How far an import has come: from `import` to `position` and `counts`. A conflict when
+    /// somebody else goes on with the same import.
+    pub async fn advance_import(
+        &self,
+        import: &SpendImport,
+        position: u64,
+        counts: SpendCounts,
+    ) -> Result<()> {
+        use spend_import::Column;
+        let advanced = spend_import::Entity::update_many()
+            .col_expr(Column::Position, Expr::value(signed(position)))
+            .col_expr(Column::Accepted, Expr::value(signed(counts.accepted)))
+            .col_expr(Column::Unchanged, Expr::value(signed(counts.unchanged)))
+            .col_expr(Column::Replaced, Expr::value(signed(counts.replaced)))
+            .filter(Column::No.eq(import.no))
+            .filter(Column::Position.eq(signed(import.position)))
+            .filter(Column::FinishTime.is_null())
+            .exec(&self.0)
+            .await?;
+        if advanced.rows_affected == 1 {
+            Ok(())
+        } else {
+            Err(Error::conflict("another process imports the same file"))
+        }
+    }
+
+    /// Nothing more comes with this import.
+    pub async fn finish_import(&self, import: &SpendImport, now: Micros) -> Result<()> {
+        use spend_import::Column;
+        spend_import::Entity::update_many()
+            .col_expr(Column::FinishTime, Expr::value(now.0))
+            .filter(Column::No.eq(import.no))
+            .exec(&self.0)
+            .await?;
+        Ok(())
+    }
+
+    /// Marks a source's day as complete; one that is complete already stays as it is.
+    pub async fn complete_day(
+        &self,
+        source: &str,
+        day: Day,
+        author: &str,
+        now: Micros,
+    ) -> Result<SpendDay> {
+        use spend_day::{ActiveModel, Column, Entity};
+        let row = ActiveModel {
+            source: Set(source.to_owned()),
+            day: Set(day.0),
+            first_time: Set(now.0),
+            complete_time: Set(Some(now.0)),
+            completed_by: Set(Some(author.to_owned())),
+        };
+        let unless_complete = OnConflict::columns([Column::Source, Column::Day])
+            .update_columns([Column::CompleteTime, Column::CompletedBy])
+            .action_and_where(Expr::col((Entity, Column::CompleteTime)).is_null())
+            .to_owned();
+        Entity::insert(row)
+            .on_conflict(unless_complete)
+            .exec_without_returning(&self.0)
+            .await?;
+        let row = Entity::find_by_id((source.to_owned(), day.0))
+            .one(&self.0)
+            .await?;
+        let complete_time = row.and_then(|row| row.complete_time);
+        Ok(SpendDay {
+            source: source.to_owned(),
+            day,
+            complete_time: Micros(complete_time.ok_or_else(|| Error::corrupt("spend_days"))?),
+        })
+    }
+
+    /// Days that a source speaks of for the first time. In order: two writers that take
+    /// several days at once would else wait for one another.
+    async fn insert_days(&self, entries: &[SpendEntry], now: Micros) -> Result<()> {
+        let days: BTreeSet<_> = entries.iter().map(|e| (e.source.as_str(), e.day)).collect();
+        let rows: Vec<_> = days
+            .into_iter()
+            .map(|(source, day)| spend_day::ActiveModel {
+                source: Set(source.to_owned()),
+                day: Set(day.0),
+                first_time: Set(now.0),
+                complete_time: Set(None),
+                completed_by: Set(None),
+            })
+            .collect();
+        for rows in rows.chunks(DAYS_AT_ONCE) {
+            spend_day::Entity::insert_many(rows.iter().cloned())
+                .on_conflict(OnConflict::new().do_nothing().to_owned())
+                .exec_without_returning(&self.0)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Each round has a key once: the n-th has the n-th figures of keys that come again. Within a
+/// round by key, so that neighbors in the table are written together.
+fn rounds(entries: &[SpendEntry]) -> Vec<Vec<&SpendEntry>> {
+    let mut seen: HashMap<_, usize> = HashMap::with_capacity(entries.len());
+    let mut rounds: Vec<Vec<&SpendEntry>> = Vec::new();
+    for entry in entries {
+        let times = seen.entry(key(entry)).or_default();
+        if *times == rounds.len() {
+            rounds.push(Vec::new());
+        }
+        rounds[*times].push(entry);
+        *times += 1;
+    }
+    for round in &mut rounds {
+        round.sort_unstable_by_key(|entry| key(entry));
+    }
+    rounds
+}
+
+fn key(entry: &SpendEntry) -> (&str, Day, &str) {
+    (entry.merchant.id(), entry.day, &entry.source)
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+impl From<spend_import::Model> for SpendImport {
+    fn from(row: spend_import::Model) -> Self {
+        let count = |n: i64| u64::try_from(n).unwrap_or_default();
+        Self {
+            no: row.no,
+            id: row.id,
+            time: Micros(row.time),
+            author: row.author,
+            file: row.file,
+            position: count(row.position),
+            counts: SpendCounts {
+                accepted: count(row.accepted),
+                unchanged: count(row.unchanged),
+                replaced: count(row.replaced),
+            },
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The ledger of ad spend, and what sources have said of their days.
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, QueryFilter,
+    QuerySelect,
+    sea_query::{Alias, Expr, Func},
+};
+
+use super::{
+    Db, Error, Result,
+    entity::{spend, spend_day},
+};
+use crate::domain::{Change, Day, Merchant, Micros, Money, Said, Sources, Spend};
+
+#[derive(FromQueryResult)]
+struct Figure {
+    merchant: String,
+    day: i32,
+    source: String,
+    amount: i64,
+}
+
+#[derive(FromQueryResult)]
+struct ChangeRow {
+    merchant: String,
+    day: i32,
+    time: i64,
+    delta: i64,
+}
+
+impl<C: ConnectionTrait> Db<C> {
+    /// What these merchants are known to have spent on these days, by merchant; as known then,
+    /// or now. One query.
+    pub async fn spend(
+        &self,
+        merchants: &[&str],
+        first: Day,
+        last: Day,
+        known: Option<Micros>,
+    ) -> Result<HashMap<Merchant, Spend>> {
+        use spend::Column;
+        let sum = Func::cast_as(Expr::col(Column::Delta).sum(), Alias::new("bigint"));
+        let mut query = spend::Entity::find()
+            .select_only()
+            .columns([Column::Merchant, Column::Day, Column::Source])
+            .column_as(Expr::expr(sum), "amount")
+            .filter(Column::Merchant.is_in(merchants.iter().copied()))
+            .filter(Column::Day.between(first.0, last.0));
+        if let Some(at) = known {
+            query = query.filter(Column::Time.lte(at.0));
+        }
+        let rows = query
+            .group_by(Column::Merchant)
+            .group_by(Column::Day)
+            .group_by(Column::Source)
+            .into_model::<Figure>()
+            .all(&self.0)
+            .await?;
+        let mut of: HashMap<Merchant, Spend> = HashMap::new();
+        for row in rows {
+            let merchant =
+                Merchant::from_id(&row.merchant).ok_or_else(|| Error::corrupt("spend.merchant"))?;
+            let days = &mut of.entry(merchant).or_default().days;
+            let day = days.entry(Day(row.day)).or_default();
+            day.insert(row.source, Money(row.amount));
+        }
+        Ok(of)
+    }
+
+    /// What these merchants' figures of these days have had added since a moment, by
+    /// merchant; until `now`, by whatever clock it was written. One query.
+    pub async fn spend_changes(
+        &self,
+        merchants: &[&str],
+        (first, last): (Day, Day),
+        since: Micros,
+        now: Micros,
+        known: Option<Micros>,
+    ) -> Result<HashMap<Merchant, Vec<Change>>> {
+        use spend::Column;
+        let mut query = spend::Entity::find()
+            .select_only()
+            .columns([Column::Merchant, Column::Day, Column::Time, Column::Delta])
+            .filter(Column::Merchant.is_in(merchants.iter().copied()))
+            .filter(Column::Day.between(first.0, last.0))
+            .filter(Column::Time.gt(since.0));
+        if let Some(at) = known {
+            query = query.filter(Column::Time.lte(at.0));
+        }
+        let mut of: HashMap<Merchant, Vec<Change>> = HashMap::new();
+        for row in query.into_model::<ChangeRow>().all(&self.0).await? {
+            let merchant =
+                Merchant::from_id(&row.merchant).ok_or_else(|| Error::corrupt("spend.merchant"))?;
+            of.entry(merchant).or_default().push(Change {
+                time: Micros(row.time).min(now),
+                day: Day(row.day),
+                delta: Money(row.delta),
+            });
+        }
+        Ok(of)
+    }
+
+    /// What sources have said of these days; as known then, or now.
+    pub async fn sources(&self, first: Day, last: Day, known: Option<Micros>) -> Result<Sources> {
+        use spend_day::Column;
+        let mut rows = spend_day::Entity::find().filter(Column::Day.between(first.0, last.0));
+        if let Some(at) = known {
+            rows = rows.filter(Column::FirstTime.lte(at.0));
+        }
+        let mut sources = Sources::default();
+        for row in rows.all(&self.0).await? {
+            let complete = row
+                .complete_time
+                .filter(|t| known.is_none_or(|at| *t <= at.0));
+            let said = Said {
+                first: Micros(row.first_time),
+                complete: complete.map(Micros),
+            };
+            let source = sources.0.entry(row.source).or_default();
+            source.0.insert(Day(row.day), said);
+        }
+        Ok(sources)
+    }
+}
