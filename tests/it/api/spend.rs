@@ -109,8 +109,7 @@ impl Spend {
 }
 
 fn noon(now: Micros) -> Micros {
-    // Tomorrow's: what was made at the start is known by then.
-    Zone::SHANGHAI.start(Zone::SHANGHAI.day(now) + 1) + DAY / 2
+    Zone::SHANGHAI.start(Zone::SHANGHAI.day(now)) + DAY / 2
 }
 
 fn message(entries: Vec<pb::SpendEntry>) -> pb::ImportSpendRequest {
