@@ -16,6 +16,12 @@ use crate::domain::{Micros, Program};
 
 /// How long SQLite's one writer waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Memory for the writer's pages, in KiB below zero as SQLite has it: an import goes through
+/// much of the file again and again.
+const WRITER_CACHE: &str = "-65536";
+/// Pages in the journal, of 4 KiB, before they are written back: what changes again until then
+/// is written back once.
+const WRITER_CHECKPOINT: &str = "8192";
 /// Between two tries, where SQLite does not wait by itself.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// A connection is pinged again only after it lay idle for so long.
@@ -71,6 +77,8 @@ async fn sqlite(url: &str, options: &Options) -> Result<Pools> {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
+            .pragma("cache_size", WRITER_CACHE)
+            .pragma("wal_autocheckpoint", WRITER_CHECKPOINT)
     });
     let writer = first_connection(writer).await?;
 
