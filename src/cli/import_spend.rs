@@ -75,7 +75,7 @@ pub async fn run(options: Options, settings: &Settings) -> anyhow::Result<u8> {
         true => read.whole_days(today),
         false => Vec::new(),
     };
-    report(import, &read, &complete, &path).await?;
+    report(import, &read, &complete, options.complete, &path).await?;
     Ok(if read.rejected == 0 {
         exit::OK
     } else {
@@ -106,6 +106,7 @@ async fn report(
     import: SpendImport,
     read: &Contents,
     complete: &[(String, Day)],
+    asked_to_complete: bool,
     path: &Path,
 ) -> anyhow::Result<()> {
     let (id, counts) = (import.id(), import.row().counts);
@@ -119,6 +120,9 @@ async fn report(
         read.rejected,
         complete.len()
     )?;
+    if asked_to_complete && complete.is_empty() {
+        eprintln!("mingpian: no day is marked as complete: each is today's or has a rejected row");
+    }
     if read.rejected > 0 {
         eprintln!(
             "mingpian: rejected rows are in {}.rejects.csv",

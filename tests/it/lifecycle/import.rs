@@ -125,6 +125,20 @@ async fn rejected_rows_are_written_beside_the_file(engine: Engine) {
         assert!(line.starts_with(&format!("{n},{field},")), "{line}");
         assert!(line.ends_with(row), "{line}");
     }
+    // Line ends of Windows, blank lines, and a last line that does not end.
+    for (text, lines) in [
+        ("a,b,c,d,CNY\r\n\r\ne,f,g,h,CNY\r\n", ["2,", "4,"]),
+        ("\na,b,c,d,CNY\n\n\ne,f,g,h,CNY", ["3,", "6,"]),
+    ] {
+        let text = format!("merchant,day,source,amount,currency\n{text}");
+        fs::write(&file, text).unwrap();
+        assert_eq!(run(&s, &file, &[]).0, 65);
+        let rejects = fs::read_to_string(s.file("f.csv.rejects.csv")).unwrap();
+        for (line, begins) in rejects.lines().skip(1).zip(lines) {
+            assert!(line.starts_with(begins), "{begins} in {rejects}");
+        }
+        assert_eq!(rejects.lines().count(), 3);
+    }
     // What is mended leaves nothing behind.
     fs::write(
         &file,
