@@ -17,7 +17,7 @@ use super::{
     entity::{opening, program, run, spend_day, spend_import, transition},
     totals::Totals,
 };
-use crate::domain::{Calendar, Day, Merchant, Micros, Program, ProgramState, eligibility::State};
+use crate::domain::{Calendar, Day, Merchant, Micros, Program, eligibility::State};
 
 /// Merchants looked at together, where the rule itself is asked.
 const PAGE: u64 = 1000;
@@ -89,7 +89,7 @@ impl Tx {
     ) -> Result<Run> {
         self.lift_statement_timeout().await?;
         let mut programs = self.programs().await?;
-        programs.retain(|program| program.state == ProgramState::Running);
+        programs.retain(|program| program.runs(now));
         let day = calendar.zone.day(now);
         let run_no = self.begin_run(day, now, holder).await?;
         if !programs.is_empty() {
