@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use tokio::time::{Instant, sleep};
 
-use super::{Db, Error, Options, Result, SELF, migration::Migrator};
+use super::{Db, Error, Options, Result, SELF, migration::Migrator, totals::Totals};
 use crate::domain::{Micros, Program};
 
 /// How long SQLite's one writer waits for another process.
@@ -205,6 +205,18 @@ impl Db<DatabaseTransaction> {
             return Ok(());
         }
         advisory_lock(&self.0, PROGRAMS_LOCK).await
+    }
+}
+
+impl Db<DatabaseTransaction> {
+    /// Whether an opening `o` has no totals, in SQL. PostgreSQL keeps the totals for a second
+    /// look; SQLite gives them away as it sums them up, and finds a key in the ledger at once.
+    pub(super) fn unspent(&self, totals: &Totals) -> String {
+        if self.0.get_database_backend() == DbBackend::Postgres {
+            return "NOT EXISTS (SELECT FROM totals t WHERE t.merchant = o.merchant)".to_owned();
+        }
+        let within = totals.within();
+        format!("NOT EXISTS (SELECT 1 FROM spend s WHERE s.merchant = o.merchant AND {within})")
     }
 }
 

@@ -93,7 +93,9 @@ impl Tx {
         let day = calendar.zone.day(now);
         let run_no = self.begin_run(day, now, holder).await?;
         if !programs.is_empty() {
-            self.execute(&transitions(run_no, day, now, &programs))
+            let totals = Totals::new(day, &programs, true);
+            let unspent = self.unspent(&totals);
+            self.execute(&transitions(run_no, now, &programs, &totals, &unspent))
                 .await?;
             let sources = self.reporting(&programs, calendar, now, None).await?;
             if calendar.firm_from(&sources, day) > now {
@@ -224,15 +226,22 @@ impl Db<DatabaseTransaction> {
 
 /// Compares each merchant's total with its place in `openings`. A merchant without figures in
 /// the window has a total of zero.
-fn transitions(run_no: i64, day: Day, now: Micros, programs: &[Program]) -> String {
-    let totals = Totals::new(day, programs, true);
+///
+/// `unspent`: who of the openings `o` has no totals.
+fn transitions(
+    run_no: i64,
+    now: Micros,
+    programs: &[Program],
+    totals: &Totals,
+    unspent: &str,
+) -> String {
+    let day = totals.day.0;
     let changes: Vec<_> = programs
         .iter()
         .map(|program| {
             let (no, days) = (program.no, program.window_days);
             let threshold = program.threshold.0;
-            let (day, now) = (day.0, now.0);
-            // SQLite's FULL JOIN looks at all pairs.
+            let now = now.0;
             format!(
                 "SELECT {run_no}, {no}, t.merchant, o.merchant IS NULL, {day}, \
                  t.before_{days}, t.total_{days}, {now} \
@@ -241,8 +250,8 @@ fn transitions(run_no: i64, day: Day, now: Micros, programs: &[Program]) -> Stri
                  WHERE (t.total_{days} > {threshold}) <> (o.merchant IS NOT NULL) \
                  UNION ALL \
                  SELECT {run_no}, {no}, o.merchant, 1 = 0, {day}, 0, 0, {now} \
-                 FROM openings o LEFT JOIN totals t ON t.merchant = o.merchant \
-                 WHERE o.program_no = {no} AND t.merchant IS NULL AND {threshold} >= 0"
+                 FROM openings o \
+                 WHERE o.program_no = {no} AND {threshold} >= 0 AND {unspent}"
             )
         })
         .collect();
