@@ -22,6 +22,9 @@ const WRITER_CACHE: &str = "-65536";
 /// Pages in the journal, of 4 KiB, before they are written back: what changes again until then
 /// is written back once.
 const WRITER_CHECKPOINT: &str = "8192";
+/// Rows that SQLite's thread may be ahead of their reader: each time it is not, two threads
+/// change places.
+const ROW_BUFFER: usize = 1024;
 /// Between two tries, where SQLite does not wait by itself.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// A connection is pinged again only after it lay idle for so long.
@@ -85,7 +88,11 @@ async fn sqlite(url: &str, options: &Options) -> Result<Pools> {
     let mut reader = pool(url, options);
     reader
         .max_connections(options.max_connections)
-        .map_sqlx_sqlite_opts(|o| o.busy_timeout(BUSY_TIMEOUT).pragma("query_only", "on"));
+        .map_sqlx_sqlite_opts(|o| {
+            o.busy_timeout(BUSY_TIMEOUT)
+                .pragma("query_only", "on")
+                .row_buffer_size(ROW_BUFFER)
+        });
     Ok(Pools {
         writer,
         reader: Database::connect(reader.clone()).await?,
