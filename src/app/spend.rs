@@ -80,11 +80,11 @@ impl SpendImport {
     /// bytes are in with them; it is kept in the same transaction, so that a run that is
     /// killed at any point neither misses a figure nor counts one twice.
     pub async fn chunk(&mut self, entries: &[SpendEntry], position: u64) -> store::Result<()> {
-        let tx = self.store.begin().await?;
+        let (_turn, tx) = self.store.begin_import().await?;
+        // Of the time since others wrote: what was known before then stays as it was told.
+        let now = self.ambient.now();
         let mut counts = self.row.counts;
-        counts += tx
-            .import_chunk(self.row.no, entries, self.ambient.now())
-            .await?;
+        counts += tx.import_chunk(self.row.no, entries, now).await?;
         tx.advance_import(&self.row, position, counts).await?;
         tx.commit().await?;
         (self.row.position, self.row.counts) = (position, counts);
@@ -93,7 +93,8 @@ impl SpendImport {
 
     /// Ends the import, and marks these days as complete, all or none.
     pub async fn finish(self, complete: &[(String, Day)]) -> store::Result<()> {
-        let (tx, now) = (self.store.begin().await?, self.ambient.now());
+        let (_turn, tx) = self.store.begin_import().await?;
+        let now = self.ambient.now();
         for (source, day) in complete {
             tx.complete_day(source, *day, &self.row.author, now).await?;
         }

@@ -59,8 +59,10 @@ async fn begin(s: &Stage, file: Option<&str>) -> SpendImport {
 /// One committed chunk.
 async fn import(s: &Stage, entries: &[SpendEntry], now: Micros) -> SpendCounts {
     let no = begin(s, None).await.no;
-    s.write(async |tx| tx.import_chunk(no, entries, now).await.unwrap())
-        .await
+    let (_turn, tx) = s.store.begin_import().await.unwrap();
+    let counts = tx.import_chunk(no, entries, now).await.unwrap();
+    tx.commit().await.unwrap();
+    counts
 }
 
 /// The sum of all days of a merchant, in cents.
@@ -154,10 +156,10 @@ async fn a_large_chunk_mixes_new_old_and_changed(engine: Engine) {
 async fn a_chunk_that_is_not_committed_never_was(engine: Engine) {
     let s = Stage::new(engine).await;
     let no = begin(&s, None).await.no;
-    let tx = s.store.begin().await.unwrap();
+    let (turn, tx) = s.store.begin_import().await.unwrap();
     let chunk = [entry("a", "juguang", 1)];
     tx.import_chunk(no, &chunk, NOW).await.unwrap();
-    drop(tx);
+    drop((tx, turn));
     assert_eq!(total(&s, "a", None).await, 0);
     assert_eq!(import(&s, &chunk, NOW).await, counts(1, 0, 0));
 }
