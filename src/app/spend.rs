@@ -85,7 +85,7 @@ impl SpendImport {
         let now = self.ambient.now();
         let mut counts = self.row.counts;
         counts += tx.import_chunk(self.row.no, entries, now).await?;
-        tx.advance_import(&self.row, position, counts).await?;
+        tx.advance_import(&self.row, position, counts, now).await?;
         tx.commit().await?;
         (self.row.position, self.row.counts) = (position, counts);
         Ok(())
@@ -100,6 +100,16 @@ impl SpendImport {
         }
         tx.finish_import(&self.row, now).await?;
         tx.commit().await
+    }
+
+    /// Figures that make a good chunk, where there are many.
+    pub fn chunk_rows(&self) -> usize {
+        self.store.import_rows()
+    }
+
+    /// Between two of many chunks: lets others write.
+    pub async fn give_way(&self) {
+        self.store.give_way().await;
     }
 
     pub fn id(&self) -> Uuid {

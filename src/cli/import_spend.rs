@@ -90,9 +90,14 @@ async fn pour(
     bar: &ProgressBar,
 ) -> anyhow::Result<(SpendImport, Contents)> {
     let (sender, mut chunks) = mpsc::channel::<Chunk>(1);
-    let reading = spawn_blocking(move || file.read(|chunk| sender.blocking_send(chunk).is_ok()));
+    let at_once = import.chunk_rows();
+    let send = move |chunk| sender.blocking_send(chunk).is_ok();
+    let reading = spawn_blocking(move || file.read(at_once, send));
     let mut rows = 0;
     while let Some(chunk) = chunks.recv().await {
+        if rows > 0 {
+            import.give_way().await;
+        }
         import.chunk(&chunk.entries, chunk.position).await?;
         rows += chunk.entries.len() as u64;
         bar.set_position(chunk.position);

@@ -12,10 +12,6 @@ use mingpian::domain::{
     Day, ID_RULE, Merchant, Money, SpendEntry, Violation, money::CURRENCY, spend,
 };
 
-/// Figures in one transaction: enough that its cost is shared by many, few enough to lose
-/// little by a kill and to let others write between.
-const CHUNK: usize = 50_000;
-
 /// Bytes read at once.
 const BUFFER: usize = 1 << 20;
 
@@ -78,9 +74,13 @@ impl SpendFile {
         })
     }
 
-    /// Reads to the end, or until `take` wants no more. Rows that are in already are judged
+    /// Reads to the end, `rows` in a chunk, or until `take` wants no more. Rows that are in already are judged
     /// once more, so that what is told at the end is told of the whole file.
-    pub fn read(mut self, mut take: impl FnMut(Chunk) -> bool) -> anyhow::Result<Contents> {
+    pub fn read(
+        mut self,
+        rows: usize,
+        mut take: impl FnMut(Chunk) -> bool,
+    ) -> anyhow::Result<Contents> {
         let (mut read, mut row) = (Contents::default(), ByteRecord::new());
         let mut entries = Vec::new();
         while self.reader.read_byte_record(&mut row)? {
@@ -94,8 +94,8 @@ impl SpendFile {
                 }
                 Err(violation) => self.reject(&row, &violation, &mut read)?,
             }
-            if entries.len() == CHUNK {
-                let entries = std::mem::replace(&mut entries, Vec::with_capacity(CHUNK));
+            if entries.len() == rows {
+                let entries = std::mem::replace(&mut entries, Vec::with_capacity(rows));
                 let position = self.reader.position().byte();
                 if !take(Chunk { entries, position }) {
                     break;

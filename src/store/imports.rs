@@ -109,6 +109,7 @@ impl Tx {
             unchanged: Set(0),
             replaced: Set(0),
             finish_time: Set(None),
+            update_time: Set(import.time.0),
         };
         let done = spend_import::Entity::insert(row).exec(&self.0).await?;
         import.no = done.last_insert_id;
@@ -139,9 +140,11 @@ impl Tx {
         import: &SpendImport,
         position: u64,
         counts: SpendCounts,
+        now: Micros,
     ) -> Result<()> {
         use spend_import::Column;
         let advanced = spend_import::Entity::update_many()
+            .col_expr(Column::UpdateTime, Expr::value(now.0))
             .col_expr(Column::Position, Expr::value(signed(position)))
             .col_expr(Column::Accepted, Expr::value(signed(counts.accepted)))
             .col_expr(Column::Unchanged, Expr::value(signed(counts.unchanged)))
@@ -163,6 +166,7 @@ impl Tx {
         use spend_import::Column;
         spend_import::Entity::update_many()
             .col_expr(Column::FinishTime, Expr::value(now.0))
+            .col_expr(Column::UpdateTime, Expr::value(now.0))
             .filter(Column::No.eq(import.no))
             .exec(&self.0)
             .await?;
