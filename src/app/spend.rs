@@ -9,7 +9,7 @@ use super::{
     write::{Begin, before},
 };
 use crate::{
-    domain::{Day, SpendCounts, SpendDay, SpendEntry},
+    domain::{Day, SourceNames, SpendCounts, SpendDay, SpendEntry},
     store::{self, Store},
 };
 
@@ -127,6 +127,11 @@ impl App {
     pub async fn import_spend(&self, author: &str) -> Result<SpendImport> {
         let (store, ambient) = (self.store.clone(), self.ambient.clone());
         Ok(SpendImport::begin(store, ambient, author).await?)
+    }
+
+    /// Whose figures are taken.
+    pub fn sources(&self) -> &SourceNames {
+        &self.rules.calendar.sources
     }
 
     /// The business day.

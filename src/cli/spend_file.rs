@@ -9,7 +9,7 @@ use std::{
 
 use csv::{ByteRecord, Position, Reader, ReaderBuilder, Writer, WriterBuilder};
 use mingpian::domain::{
-    Day, ID_RULE, Merchant, Money, SpendEntry, Violation, money::CURRENCY, spend,
+    Day, ID_RULE, Merchant, Money, SourceNames, SpendEntry, Violation, money::CURRENCY,
 };
 
 /// Bytes read at once.
@@ -46,13 +46,14 @@ pub struct SpendFile {
     header: ByteRecord,
     rejects: Rejects,
     today: Day,
+    sources: SourceNames,
     /// Rows before this byte are in already.
     from: u64,
 }
 
 impl SpendFile {
     /// Opens a file whose bytes before `from` are in, on the business day `today`.
-    pub fn open(path: &Path, today: Day, from: u64) -> anyhow::Result<Self> {
+    pub fn open(path: &Path, today: Day, sources: SourceNames, from: u64) -> anyhow::Result<Self> {
         let mut reader = ReaderBuilder::new()
             .flexible(true)
             .buffer_capacity(BUFFER)
@@ -70,6 +71,7 @@ impl SpendFile {
             header,
             rejects: Rejects::beside(path)?,
             today,
+            sources,
             from,
         })
     }
@@ -120,7 +122,7 @@ impl SpendFile {
         SpendEntry::new(
             Merchant::from_id(merchant).ok_or_else(|| ID_RULE.to_owned()),
             Day::parse(day).ok_or("must be a day such as 2026-01-31"),
-            source,
+            self.sources.source(source),
             money,
             self.today,
         )
@@ -144,10 +146,9 @@ impl SpendFile {
         violation: &Violation,
         read: &mut Contents,
     ) -> csv::Result<()> {
-        let of = self
-            .fields(row)
-            .ok()
-            .and_then(|[_, day, source, ..]| Some((spend::source(source).ok()?, Day::parse(day)?)));
+        let of = self.fields(row).ok().and_then(|[_, day, source, ..]| {
+            Some((self.sources.source(source).ok()?, Day::parse(day)?))
+        });
         read.bad(of);
         self.rejects.add(&self.header, row, violation)
     }
