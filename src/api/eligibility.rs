@@ -43,7 +43,7 @@ impl EligibilityService for Eligibilities {
             let id = take(&mut r.request_id);
             let call = call::write(caller, "CompleteSpendDay", &id, &r, false)?;
             let mut check = Check::default();
-            let source = check.field("source", spend::source(&r.source));
+            let source = check.field("source", self.0.sources().source(&r.source));
             let day = day(r.day).and_then(|day| spend::completed(day, self.0.today()));
             let day = check.field("day", day);
             let (source, day) = check.done(source.zip(day))?;

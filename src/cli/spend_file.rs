@@ -9,12 +9,8 @@ use std::{
 
 use csv::{ByteRecord, Position, Reader, ReaderBuilder, Terminator, Writer, WriterBuilder};
 use mingpian::domain::{
-    Day, ID_RULE, Merchant, Money, SpendEntry, Violation, money::CURRENCY, spend,
+    Day, ID_RULE, Merchant, Money, SourceNames, SpendEntry, Violation, money::CURRENCY,
 };
-
-/// Figures in one transaction: enough that its cost is shared by many, few enough to lose
-/// little by a kill and to let others write between.
-const CHUNK: usize = 50_000;
 
 /// Bytes read at once.
 const BUFFER: usize = 1 << 20;
@@ -50,6 +46,7 @@ pub struct SpendFile {
     header: ByteRecord,
     rejects: Rejects,
     today: Day,
+    sources: SourceNames,
     /// Rows before this byte are in already.
     from: u64,
     /// The file's length, where its last line has no end.
@@ -58,7 +55,7 @@ pub struct SpendFile {
 
 impl SpendFile {
     /// Opens a file whose bytes before `from` are in, on the business day `today`.
-    pub fn open(path: &Path, today: Day, from: u64) -> anyhow::Result<Self> {
+    pub fn open(path: &Path, today: Day, sources: SourceNames, from: u64) -> anyhow::Result<Self> {
         let mut reader = ReaderBuilder::new()
             .flexible(true)
             // With its own notion of Windows' line ends it miscounts the lines.
@@ -79,14 +76,19 @@ impl SpendFile {
             header,
             rejects: Rejects::beside(path)?,
             today,
+            sources,
             from,
             unended: unended(path)?,
         })
     }
 
-    /// Reads to the end, or until `take` wants no more. Rows that are in already are judged
+    /// Reads to the end, `rows` in a chunk, or until `take` wants no more. Rows that are in already are judged
     /// once more, so that what is told at the end is told of the whole file.
-    pub fn read(mut self, mut take: impl FnMut(Chunk) -> bool) -> anyhow::Result<Contents> {
+    pub fn read(
+        mut self,
+        rows: usize,
+        mut take: impl FnMut(Chunk) -> bool,
+    ) -> anyhow::Result<Contents> {
         let (mut read, mut row) = (Contents::default(), ByteRecord::new());
         let mut entries = Vec::new();
         while self.reader.read_byte_record(&mut row)? {
@@ -104,8 +106,8 @@ impl SpendFile {
                 }
                 Err(violation) => self.reject(&row, &violation, &mut read)?,
             }
-            if entries.len() == CHUNK {
-                let entries = std::mem::replace(&mut entries, Vec::with_capacity(CHUNK));
+            if entries.len() == rows {
+                let entries = std::mem::replace(&mut entries, Vec::with_capacity(rows));
                 let position = self.reader.position().byte();
                 if !take(Chunk { entries, position }) {
                     break;
@@ -130,7 +132,7 @@ impl SpendFile {
         SpendEntry::new(
             Merchant::from_id(merchant).ok_or_else(|| format!("{ID_RULE}; without merchants/")),
             Day::parse(day).ok_or("must be a day such as 2026-01-31"),
-            source,
+            self.sources.source(source),
             money,
             self.today,
         )
@@ -154,10 +156,9 @@ impl SpendFile {
         violation: &Violation,
         read: &mut Contents,
     ) -> csv::Result<()> {
-        let of = self
-            .fields(row)
-            .ok()
-            .and_then(|[_, day, source, ..]| Some((spend::source(source).ok()?, Day::parse(day)?)));
+        let of = self.fields(row).ok().and_then(|[_, day, source, ..]| {
+            Some((self.sources.source(source).ok()?, Day::parse(day)?))
+        });
         read.bad(of);
         let after = self.reader.position();
         // Blank lines before a row are its own to the reader, so its end is what counts.

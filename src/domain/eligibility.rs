@@ -9,19 +9,20 @@
 use std::time::Duration;
 
 use super::{
-    Micros, Money,
+    Micros, Money, SourceNames,
     day::{Day, Zone},
     ledger::{Sources, Spend},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// When days begin, and how long closing waits for figures.
-#[derive(Clone, Copy, Debug)]
+/// When days begin, and how long closing waits for whose figures.
+#[derive(Clone, Debug)]
 pub struct Calendar {
     pub zone: Zone,
     /// From the end of a day that is not complete.
     pub closing_wait: Duration,
+    pub sources: SourceNames,
 }
 
 /// What a program asks of the spend.

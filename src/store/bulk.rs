@@ -16,7 +16,8 @@ const SPEND_LOCK: i64 = 0x6164_2073_7065_6e64;
 const SQLITE_ROWS: usize = 200;
 
 impl Tx {
-    /// One importer at a time; SQLite has one writer anyway.
+    /// One importer at a time; SQLite has one writer anyway. A conflict when another process
+    /// keeps it for longer than a connection may wait for it.
     pub(super) async fn lock_spend(&self) -> Result<()> {
         if self.0.get_database_backend() != DbBackend::Postgres {
             return Ok(());
@@ -123,9 +124,11 @@ fn array<T: ValueType + Into<Value>>(
 }
 
 /// A chunk may take longer than a call's statement, and fits into memory; compiling its plan
-/// would take longer than running it.
+/// would take longer than running it. A connection that waits for another importer is one that
+/// calls do not have.
 const POSTGRES_SETTINGS: &str = "\
-SET LOCAL statement_timeout = '10min'; SET LOCAL work_mem = '64MB'; SET LOCAL jit = off";
+SET LOCAL statement_timeout = '10min'; SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; \
+SET LOCAL lock_timeout = '5s'";
 
 const POSTGRES: &str = "\
 WITH written AS (

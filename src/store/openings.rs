@@ -56,9 +56,8 @@ impl<C: ConnectionTrait> Db<C> {
     pub async fn latest_news(&self) -> Result<Option<Micros>> {
         let import = spend_import::Entity::find()
             .select_only()
-            .column(spend_import::Column::Time)
-            .order_by_desc(spend_import::Column::No)
-            .into_tuple::<i64>()
+            .column_as(spend_import::Column::UpdateTime.max(), "latest")
+            .into_tuple::<Option<i64>>()
             .one(&self.0)
             .await?;
         let completed = spend_day::Entity::find()
@@ -73,7 +72,7 @@ impl<C: ConnectionTrait> Db<C> {
             .into_tuple::<Option<i64>>()
             .one(&self.0)
             .await?;
-        let news = [import, completed.flatten(), changed.flatten()];
+        let news = [import.flatten(), completed.flatten(), changed.flatten()];
         Ok(news.into_iter().flatten().max().map(Micros))
     }
 }

@@ -12,6 +12,7 @@ use super::{
     Db, Error, Result, Tx,
     entity::{enrollment, enrollment_version, program, program_version},
     history::{from_json, json},
+    placements::padded,
 };
 use crate::domain::{Enrollment, EnrollmentName, List, Merchant, Micros, Program, ProgramName};
 
@@ -84,7 +85,7 @@ impl<C: ConnectionTrait> Db<C> {
     /// Which lists these merchants are on.
     pub async fn lists(&self, merchants: &[&str]) -> Result<Vec<Listed>> {
         let rows = enrollment::Entity::find()
-            .filter(enrollment::Column::Merchant.is_in(merchants.iter().copied()))
+            .filter(enrollment::Column::Merchant.is_in(padded(merchants.iter().copied())))
             .filter(enrollment::Column::Deleted.eq(false))
             .all(&self.0)
             .await?;
@@ -97,7 +98,7 @@ impl<C: ConnectionTrait> Db<C> {
     pub async fn lists_at(&self, merchants: &[&str], at: Micros) -> Result<Vec<Listed>> {
         use enrollment_version::Column;
         let rows = enrollment_version::Entity::find()
-            .filter(Column::Merchant.is_in(merchants.iter().copied()))
+            .filter(Column::Merchant.is_in(padded(merchants.iter().copied())))
             .filter(Column::Time.lte(at.0))
             .order_by_asc(Column::Merchant)
             .order_by_asc(Column::ProgramNo)

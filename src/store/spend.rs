@@ -11,6 +11,7 @@ use sea_orm::{
 use super::{
     Db, Error, Result,
     entity::{spend, spend_day},
+    placements::padded,
 };
 use crate::domain::{Change, Day, Merchant, Micros, Money, Said, Sources, Spend};
 
@@ -46,7 +47,7 @@ impl<C: ConnectionTrait> Db<C> {
             .select_only()
             .columns([Column::Merchant, Column::Day, Column::Source])
             .column_as(Expr::expr(sum), "amount")
-            .filter(Column::Merchant.is_in(merchants.iter().copied()))
+            .filter(Column::Merchant.is_in(padded(merchants.iter().copied())))
             .filter(Column::Day.between(first.0, last.0));
         if let Some(at) = known {
             query = query.filter(Column::Time.lte(at.0));
@@ -83,7 +84,7 @@ impl<C: ConnectionTrait> Db<C> {
         let mut query = spend::Entity::find()
             .select_only()
             .columns([Column::Merchant, Column::Day, Column::Time, Column::Delta])
-            .filter(Column::Merchant.is_in(merchants.iter().copied()))
+            .filter(Column::Merchant.is_in(padded(merchants.iter().copied())))
             .filter(Column::Day.between(first.0, last.0))
             .filter(Column::Time.gt(since.0));
         if let Some(at) = known {

@@ -13,10 +13,10 @@ use crate::domain::{
 };
 
 /// What several merchants are judged by.
-struct Known {
+struct Known<'a> {
     programs: Vec<Program>,
     sources: Sources,
-    calendar: Calendar,
+    calendar: &'a Calendar,
     now: Micros,
     /// By what was known then; `None` for by all that is.
     known: Option<Micros>,
@@ -86,7 +86,7 @@ impl<C: ConnectionTrait> Db<C> {
         let known = Known {
             sources: self.reporting(&programs, calendar, now, known).await?,
             programs,
-            calendar: *calendar,
+            calendar,
             now,
             known,
         };
@@ -107,7 +107,8 @@ impl<C: ConnectionTrait> Db<C> {
             .collect())
     }
 
-    /// What sources have said of the days that a decision on any of these terms reads.
+    /// What sources have said of the days that a decision on any of these terms reads; those
+    /// that are awaited.
     pub(super) async fn reporting(
         &self,
         programs: &[Program],
@@ -120,15 +121,21 @@ impl<C: ConnectionTrait> Db<C> {
             .iter()
             .map(|program| program.terms().reads_from(today, calendar));
         let first = read.min().unwrap_or(today) - SILENT_DAYS;
-        self.sources(first, today, known).await
+        let mut sources = self.sources(first, today, known).await?;
+        sources.0.retain(|name, _| calendar.sources.admit(name));
+        Ok(sources)
     }
 
     /// The merchants' figures, with their history where the present ones do not suffice.
-    async fn known_spend(&self, ids: &[&str], known: &Known) -> Result<HashMap<Merchant, Spend>> {
+    async fn known_spend(
+        &self,
+        ids: &[&str],
+        known: &Known<'_>,
+    ) -> Result<HashMap<Merchant, Spend>> {
         let (terms, today) = (known.terms(), known.today());
         let read = terms
             .iter()
-            .map(|terms| terms.reads_from(today, &known.calendar));
+            .map(|terms| terms.reads_from(today, known.calendar));
         let first = read.min().unwrap_or(today);
         let mut spend = self.spend(ids, first, today, known.known).await?;
         let short = |spend: &Spend| {
@@ -146,7 +153,7 @@ impl<C: ConnectionTrait> Db<C> {
         let ids: Vec<_> = unsure.iter().map(Merchant::id).collect();
         let looked = terms
             .iter()
-            .map(|terms| terms.looks_from(today, &known.calendar));
+            .map(|terms| terms.looks_from(today, known.calendar));
         let since = known.calendar.zone.start(looked.min().unwrap_or(today));
         let changes = self.spend_changes(&ids, (first, today), since, known.now, known.known);
         for (merchant, changes) in changes.await? {
@@ -156,7 +163,7 @@ impl<C: ConnectionTrait> Db<C> {
     }
 }
 
-impl Known {
+impl Known<'_> {
     fn today(&self) -> Day {
         self.calendar.zone.day(self.now)
     }
@@ -177,7 +184,7 @@ impl Known {
                 &program.terms(),
                 spend,
                 &self.sources,
-                &self.calendar,
+                self.calendar,
                 self.now,
             ),
             program: program.clone(),

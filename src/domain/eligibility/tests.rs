@@ -38,6 +38,7 @@ fn thirty() -> i32 {
 const CALENDAR: Calendar = Calendar {
     zone: Zone::SHANGHAI,
     closing_wait: Duration::from_secs(36 * 60 * 60),
+    sources: SourceNames::ANY,
 };
 
 fn micros(text: &str) -> Micros {

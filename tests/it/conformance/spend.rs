@@ -21,6 +21,7 @@ on_both_engines!(
     a_days_first_figure_dates_its_source,
     a_complete_day_keeps_its_first_word,
     an_import_is_gone_on_with_by_one_alone,
+    what_comes_late_with_an_old_import_is_news,
 );
 
 const DAY: Day = Day(20_400);
@@ -59,8 +60,10 @@ async fn begin(s: &Stage, file: Option<&str>) -> SpendImport {
 /// One committed chunk.
 async fn import(s: &Stage, entries: &[SpendEntry], now: Micros) -> SpendCounts {
     let no = begin(s, None).await.no;
-    s.write(async |tx| tx.import_chunk(no, entries, now).await.unwrap())
-        .await
+    let (_turn, tx) = s.store.begin_import().await.unwrap();
+    let counts = tx.import_chunk(no, entries, now).await.unwrap();
+    tx.commit().await.unwrap();
+    counts
 }
 
 /// The sum of all days of a merchant, in cents.
@@ -154,10 +157,10 @@ async fn a_large_chunk_mixes_new_old_and_changed(engine: Engine) {
 async fn a_chunk_that_is_not_committed_never_was(engine: Engine) {
     let s = Stage::new(engine).await;
     let no = begin(&s, None).await.no;
-    let tx = s.store.begin().await.unwrap();
+    let (turn, tx) = s.store.begin_import().await.unwrap();
     let chunk = [entry("a", "juguang", 1)];
     tx.import_chunk(no, &chunk, NOW).await.unwrap();
-    drop(tx);
+    drop((tx, turn));
     assert_eq!(total(&s, "a", None).await, 0);
     assert_eq!(import(&s, &chunk, NOW).await, counts(1, 0, 0));
 }
@@ -248,7 +251,7 @@ async fn an_import_is_gone_on_with_by_one_alone(engine: Engine) {
 
     let advance = async |from: &SpendImport, to| {
         let tx = s.store.begin().await.unwrap();
-        let done = tx.advance_import(from, to, counts(1, 2, 3)).await;
+        let done = tx.advance_import(from, to, counts(1, 2, 3), NOW).await;
         tx.commit().await.unwrap();
         done
     };
@@ -264,4 +267,23 @@ async fn an_import_is_gone_on_with_by_one_alone(engine: Engine) {
         .await;
     assert_eq!(reads.unfinished_import("digest", NOW).await.unwrap(), None);
     assert!(advance(&kept, 200).await.unwrap_err().is_conflict());
+}
+
+async fn what_comes_late_with_an_old_import_is_news(engine: Engine) {
+    let s = Stage::new(engine).await;
+    let old = begin(&s, Some("old")).await;
+    begin(&s, Some("new")).await;
+    let later = NOW + 1000 * SECOND;
+    assert!(s.store.reads().latest_news().await.unwrap().unwrap() < later);
+    s.write(async |tx| {
+        let advanced = tx.advance_import(&old, 100, counts(1, 0, 0), later).await;
+        advanced.unwrap();
+    })
+    .await;
+    let reads = s.store.reads();
+    assert_eq!(reads.latest_news().await.unwrap(), Some(later));
+    let end = later + SECOND;
+    s.write(async |tx| tx.finish_import(&old, end).await.unwrap())
+        .await;
+    assert_eq!(reads.latest_news().await.unwrap(), Some(end));
 }

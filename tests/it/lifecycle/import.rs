@@ -26,7 +26,7 @@ fn today() -> Day {
     Zone::SHANGHAI.day(Clock::default().now())
 }
 
-fn command(scratch: &Scratch, file: &str) -> Command {
+pub fn command(scratch: &Scratch, file: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mingpian"));
     command
         .args(["import-spend", file, "--config"])
