@@ -88,7 +88,7 @@ impl Tx {
         holder: &str,
     ) -> Result<Run> {
         self.lift_statement_timeout().await?;
-        let mut programs = self.programs().await?;
+        let mut programs = self.unended_programs().await?;
         programs.retain(|program| program.state == ProgramState::Running);
         let day = calendar.zone.day(now);
         let run_no = self.begin_run(day, now, holder).await?;
