@@ -171,10 +171,8 @@ impl<C: ConnectionTrait> Db<C> {
             .iter()
             .map(|terms| terms.looks_from(today, &known.calendar));
         let since = known.calendar.zone.start(looked.min().unwrap_or(today));
-        let changes = self.spend_changes(&ids, (first, today), since, known.now, known.known);
-        for (merchant, changes) in changes.await? {
-            spend.entry(merchant).or_default().changes = changes;
-        }
+        let whole = self.spend_since(&ids, (first, today), since, known.now, known.known);
+        spend.extend(whole.await?);
         Ok(spend)
     }
 }
