@@ -50,7 +50,7 @@ impl App {
     /// be new.
     pub async fn preview_program(&self, program: Program) -> Result<Preview> {
         let now = self.ambient.now();
-        let before = self.store.reads().programs().await?;
+        let before = self.store.reads().programs(now).await?;
         let after = with(&before, program);
         let mut preview = Preview::default();
         self.preview_merchants(&before, &after, now, &mut preview)

@@ -1,6 +1,7 @@
 //! SeaORM's only home. One type, `Db`, over a connection or a transaction; a noun's queries
 //! stand in the file of that noun. What differs between the engines stands in `backend.rs`.
 
+mod admitting;
 mod audit;
 mod backend;
 mod bulk;

@@ -87,7 +87,7 @@ impl Tx {
         holder: &str,
     ) -> Result<Run> {
         self.lift_statement_timeout().await?;
-        let mut programs = self.programs().await?;
+        let mut programs = self.unended_programs().await?;
         programs.retain(|program| program.runs(now));
         let day = calendar.zone.day(now);
         let run_no = self.begin_run(day, now, holder).await?;

@@ -7,7 +7,7 @@ use sea_orm::ConnectionTrait;
 
 use super::{Db, Result, programs::Listed};
 use crate::domain::{
-    Calendar, Chance, Day, List, Merchant, Micros, Program, Sources, Spend, Standing,
+    Calendar, Chance, Day, List, Merchant, Micros, Program, ProgramName, Sources, Spend, Standing,
     eligibility::{Terms, decide},
     ledger::SILENT_DAYS,
 };
@@ -52,7 +52,7 @@ impl<C: ConnectionTrait> Db<C> {
         calendar: &Calendar,
         now: Micros,
     ) -> Result<HashMap<Merchant, Arc<Standing>>> {
-        let programs = self.programs().await?;
+        let programs = self.programs(now).await?;
         let ids = distinct(merchants);
         let lists = self.lists(&ids).await?;
         self.judged(&ids, programs, lists, calendar, now, None)
@@ -71,6 +71,29 @@ impl<C: ConnectionTrait> Db<C> {
         let lists = self.lists_at(&ids, at).await?;
         self.judged(&ids, programs, lists, calendar, at, Some(at))
             .await
+    }
+
+    /// One merchant's chance with one program, also one that has ended; by what was known
+    /// then, or is now.
+    pub async fn chance(
+        &self,
+        merchant: &Merchant,
+        program: &ProgramName,
+        calendar: &Calendar,
+        at: Micros,
+        known: Option<Micros>,
+    ) -> Result<Option<Chance>> {
+        let Some(program) = self.program_known(program, known).await? else {
+            return Ok(None);
+        };
+        let ids = [merchant.id()];
+        let lists = match known {
+            Some(at) => self.lists_at(&ids, at).await?,
+            None => self.lists(&ids).await?,
+        };
+        let programs = vec![program];
+        let standings = self.judged(&ids, programs, lists, calendar, at, known);
+        Ok(only(standings.await?, merchant).chances.pop())
     }
 
     /// Each merchant's standing, were these the programs.
@@ -155,10 +178,8 @@ impl<C: ConnectionTrait> Db<C> {
             .iter()
             .map(|terms| terms.looks_from(today, known.calendar));
         let since = known.calendar.zone.start(looked.min().unwrap_or(today));
-        let changes = self.spend_changes(&ids, (first, today), since, known.now, known.known);
-        for (merchant, changes) in changes.await? {
-            spend.entry(merchant).or_default().changes = changes;
-        }
+        let whole = self.spend_since(&ids, (first, today), since, known.now, known.known);
+        spend.extend(whole.await?);
         Ok(spend)
     }
 }

@@ -12,6 +12,7 @@ use crate::{on_both_engines, support::Engine};
 on_both_engines!(
     figures_are_accepted_then_unchanged_then_replaced,
     a_replaced_figure_stays_known_as_of_then,
+    figures_come_with_what_was_added_since,
     figures_in_one_chunk_count_as_if_one_by_one,
     sources_add_up_and_refunds_are_negative,
     a_large_chunk_mixes_new_old_and_changed,
@@ -115,6 +116,36 @@ async fn a_replaced_figure_stays_known_as_of_then(engine: Engine) {
     }
     assert_eq!(total(&s, "a", Some(Micros(NOW.0 - 1))).await, 0);
     assert_eq!(total(&s, "a", None).await, 200);
+}
+
+/// Figures and changes are of the same rows: what was added since is part of the figure.
+async fn figures_come_with_what_was_added_since(engine: Engine) {
+    let s = Stage::new(engine).await;
+    for (seconds, cents) in [(0, 500), (10, 700), (20, 200)] {
+        import(&s, &[entry("a", "juguang", cents)], NOW + seconds * SECOND).await;
+    }
+    import(&s, &[entry("a", "qianfan", 9)], NOW + 15 * SECOND).await;
+    let days = (DAY, DAY);
+    for (since, known, sum, added) in [
+        (0, None, 209, &[(10, 200), (15, 9), (18, -500)][..]),
+        (10, None, 209, &[(15, 9), (18, -500)]),
+        (20, None, 209, &[]),
+        (0, Some(NOW + 15 * SECOND), 709, &[(10, 200), (15, 9)]),
+    ] {
+        let (since, now) = (NOW + since * SECOND, NOW + 18 * SECOND);
+        let reads = s.store.reads();
+        let spend = reads.spend_since(&["a", "b"], days, since, now, known);
+        let mut spend = spend.await.unwrap();
+        let found = spend.remove(&merchant("a")).unwrap();
+        assert!(spend.is_empty());
+        assert_eq!(found.of_day(DAY), Some(Money(sum)));
+        let mut changes: Vec<_> = found.changes.iter().map(|c| (c.time, c.delta)).collect();
+        changes.sort_unstable();
+        let expected = added
+            .iter()
+            .map(|(t, cents)| (NOW + *t * SECOND, Money(*cents)));
+        assert_eq!(changes, expected.collect::<Vec<_>>());
+    }
 }
 
 async fn figures_in_one_chunk_count_as_if_one_by_one(engine: Engine) {
