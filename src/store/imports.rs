@@ -45,20 +45,21 @@ pub struct SpendImport {
 }
 
 impl<C: ConnectionTrait> Db<C> {
-    /// The latest import of this file, begun at `since` or later, that has not been finished.
+    /// The import of this file, begun at `since` or later, that has not been finished; none
+    /// where another import began later: its figures may be the newer ones.
     pub async fn unfinished_import(
         &self,
         file: &str,
         since: Micros,
     ) -> Result<Option<SpendImport>> {
-        let row = spend_import::Entity::find()
-            .filter(spend_import::Column::File.eq(file))
-            .filter(spend_import::Column::FinishTime.is_null())
-            .filter(spend_import::Column::Time.gte(since.0))
+        let latest = spend_import::Entity::find()
             .order_by_desc(spend_import::Column::No)
             .one(&self.0)
             .await?;
-        Ok(row.map(Into::into))
+        let unfinished = latest.filter(|row| {
+            row.file.as_deref() == Some(file) && row.finish_time.is_none() && row.time >= since.0
+        });
+        Ok(unfinished.map(Into::into))
     }
 }
 

@@ -22,6 +22,7 @@ on_both_engines!(
     a_days_first_figure_dates_its_source,
     a_complete_day_keeps_its_first_word,
     an_import_is_gone_on_with_by_one_alone,
+    an_import_begins_anew_where_another_came_later,
     what_comes_late_with_an_old_import_is_news,
 );
 
@@ -298,6 +299,16 @@ async fn an_import_is_gone_on_with_by_one_alone(engine: Engine) {
         .await;
     assert_eq!(reads.unfinished_import("digest", NOW).await.unwrap(), None);
     assert!(advance(&kept, 200).await.unwrap_err().is_conflict());
+}
+
+async fn an_import_begins_anew_where_another_came_later(engine: Engine) {
+    let s = Stage::new(engine).await;
+    begin(&s, Some("cut")).await;
+    let later = begin(&s, Some("later")).await;
+    let reads = s.store.reads();
+    assert_eq!(reads.unfinished_import("cut", NOW).await.unwrap(), None);
+    let unfinished = reads.unfinished_import("later", NOW).await.unwrap();
+    assert_eq!(unfinished, Some(later));
 }
 
 async fn what_comes_late_with_an_old_import_is_news(engine: Engine) {

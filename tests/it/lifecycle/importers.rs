@@ -10,9 +10,10 @@ use mingpian::{
 };
 use sea_orm::DatabaseConnection;
 use tokio::time::{Instant, sleep};
+use tonic::Code;
 
 use super::{column, database, import, path};
-use crate::support::{Engine, ProgramClient, TestServer, get_menu};
+use crate::support::{Engine, ProgramClient, TestServer, get_menu, refused};
 
 async fn pause_and_resume(programs: &mut ProgramClient) {
     let name = "programs/default".to_owned();
@@ -61,7 +62,8 @@ async fn becomes(db: &DatabaseConnection, sql: &str, wanted: &str) {
 /// Another replica takes long over a chunk.
 #[tokio::test(flavor = "multi_thread")]
 async fn importers_that_wait_leave_the_connections_to_calls() {
-    const STREAMS: i32 = 16;
+    // As many as one replica takes.
+    const STREAMS: i32 = 8;
     let more = "[store]\nmax_connections = 4\n";
     let server = TestServer::gated(Engine::Postgres, more).await;
     let other = Options {
@@ -85,6 +87,9 @@ async fn importers_that_wait_leave_the_connections_to_calls() {
         let waiting = "SELECT CAST(count(*) AS text) FROM pg_stat_activity \
                        WHERE datname = current_database() AND wait_event = 'advisory'";
         becomes(&db, waiting, "1").await;
+        let one_more = tokio_stream::once(one_day(&server, STREAMS).await);
+        let one_more = server.eligibilities().await.import_spend(one_more).await;
+        refused(one_more, Code::Unavailable, "OVERLOADED");
         pause_and_resume(&mut server.programs().await).await;
         let menu = get_menu("klook");
         server.serving().await.get_chat_menu(menu).await.unwrap();
