@@ -356,9 +356,9 @@ async fn eligibilities_are_listed_by_program(engine: Engine) {
 
 async fn a_thousand_of_the_longest_entries_fit(engine: Engine) {
     let mut s = Spend::start(engine).await;
-    let mut entry = s.entry(1, -999_999_999_999);
+    let mut entry = s.entry(1, -999_999_999);
     entry.source = "s".repeat(32);
-    entry.amount = yuan("CNY", -999_999_999_999, -990_000_000);
+    entry.amount = yuan("CNY", -999_999_999, -990_000_000);
     let entries = (0..1000).map(|n| pb::SpendEntry {
         merchant: format!("merchants/{n:063}"),
         ..entry.clone()
