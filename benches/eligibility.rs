@@ -130,7 +130,7 @@ async fn generate(db: &DatabaseConnection, merchants: i64) {
 
 const NAME: &str = "'m' || substr(CAST(100000000 + i AS text), 2)";
 /// In cents; 30 of them are over 1000.00 for half of the merchants.
-const DAILY: &str = "((i * 7919) % 6667)";
+const DAILY: &str = "((CAST(i AS bigint) * 7919) % 6667)";
 
 /// The day before: as ever, save for one merchant in a hundred, which changes sides.
 async fn new_day(db: &DatabaseConnection, merchants: i64, day: Day, night: i32) {

@@ -3,24 +3,35 @@
 mod import;
 mod wire;
 
-use std::mem::take;
+use std::{mem::take, sync::Arc};
 
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
 use self::wire::{day, eligibility};
 use super::{
     call::{self, Page, open, respond},
     pb::{self, eligibility_service_server::EligibilityService},
+    status,
     wire::micros,
 };
 use crate::{
     app::App,
-    domain::{Check, Merchant, Micros, ProgramName, Refusal, spend},
+    domain::{Check, Merchant, Micros, ProgramName, Reason, Refusal, spend},
 };
+
+/// Streams at once: each holds a place among the calls for as long as it lasts.
+const STREAMS: usize = 8;
 
 /// The service over an `App`.
 #[derive(Clone, Debug)]
-pub struct Eligibilities(pub App);
+pub struct Eligibilities(App, Arc<Semaphore>);
+
+impl Eligibilities {
+    pub fn new(app: App) -> Self {
+        Self(app, Arc::new(Semaphore::new(STREAMS)))
+    }
+}
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -30,6 +41,10 @@ impl EligibilityService for Eligibilities {
         &self,
         request: Request<Streaming<pb::ImportSpendRequest>>,
     ) -> Answer<pb::ImportSpendResponse> {
+        let _place = self.1.try_acquire().map_err(|_| {
+            let message = "as many imports are under way as this replica takes; come again";
+            status::refusal(&Refusal::new(Reason::Overloaded, message))
+        })?;
         import::spend(&self.0, request).await.map(Response::new)
     }
 
@@ -43,7 +58,7 @@ impl EligibilityService for Eligibilities {
             let id = take(&mut r.request_id);
             let call = call::write(caller, "CompleteSpendDay", &id, &r, false)?;
             let mut check = Check::default();
-            let source = check.field("source", spend::source(&r.source));
+            let source = check.field("source", self.0.sources().source(&r.source));
             let day = day(r.day).and_then(|day| spend::completed(day, self.0.today()));
             let day = check.field("day", day);
             let (source, day) = check.done(source.zip(day))?;

@@ -56,7 +56,7 @@ pub fn services(app: &App, max_request: usize, max_response: usize) -> Router {
         .add_service(limited!(LinkServiceServer(Links(app.clone()))))
         .add_service(limited!(ProgramServiceServer(Programs(app.clone()))))
         .add_service(
-            limited!(EligibilityServiceServer(Eligibilities(app.clone())))
+            limited!(EligibilityServiceServer(Eligibilities::new(app.clone())))
                 .max_decoding_message_size(max_request.max(IMPORT_REQUEST_BYTES)),
         )
         .prepare()

@@ -1,9 +1,7 @@
 //! What a merchant's ad spend says, program by program, now or as known then.
 
 use super::{App, Result};
-use crate::domain::{
-    Asked, Chance, Door, Merchant, Micros, ProgramName, ProgramState, Reason, Refusal, Standing,
-};
+use crate::domain::{Asked, Chance, Door, Merchant, Micros, ProgramName, Reason, Refusal};
 
 impl App {
     /// The decision of one program, or of the one that admits the merchant or comes nearest;
@@ -14,25 +12,32 @@ impl App {
         program: Option<&ProgramName>,
         as_of: Option<Micros>,
     ) -> Result<(Chance, Micros)> {
-        let (standing, now) = self.as_of(merchant, as_of).await?;
-        let asked = Asked {
-            door: Door::Configure,
-            surface: None,
-            kind: None,
-            now,
-        };
+        let at = self.as_of(as_of)?;
         let chance = match program {
-            Some(name) => standing.chances.iter().find(|c| c.program.name == *name),
-            None => standing.nearest(&asked),
+            Some(name) => {
+                let (reads, calendar) = (self.store.reads(), &self.rules.calendar);
+                let chance = reads.chance(merchant, name, calendar, at, as_of);
+                chance.await?
+            }
+            None => {
+                let standing = self.standing_at(merchant, at, as_of.is_some()).await?;
+                let asked = Asked {
+                    door: Door::Configure,
+                    surface: None,
+                    kind: None,
+                    now: at,
+                };
+                standing.nearest(&asked).cloned()
+            }
         };
-        let chance = chance.cloned().ok_or_else(|| {
+        let chance = chance.ok_or_else(|| {
             let refusal = Refusal::new(Reason::ProgramNotFound, "no such program");
             match program {
                 Some(name) => refusal.about(name),
                 None => refusal,
             }
         })?;
-        Ok((chance, now))
+        Ok((chance, at))
     }
 
     /// At most `limit` decisions of programs that have not ended, after the program id
@@ -44,26 +49,21 @@ impl App {
         limit: u64,
         as_of: Option<Micros>,
     ) -> Result<(Vec<Chance>, Micros)> {
-        let (standing, now) = self.as_of(merchant, as_of).await?;
+        let at = self.as_of(as_of)?;
+        let standing = self.standing_at(merchant, at, as_of.is_some()).await?;
         let chances = standing.chances.into_iter();
         let chances = chances
-            .filter(|chance| chance.program.state != ProgramState::Ended)
+            .filter(|chance| chance.program.ended_at(at).is_none())
             .filter(|chance| chance.program.name.id() > after)
             .take(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok((chances.collect(), now))
+        Ok((chances.collect(), at))
     }
 
-    async fn as_of(
-        &self,
-        merchant: &Merchant,
-        as_of: Option<Micros>,
-    ) -> Result<(Standing, Micros)> {
+    fn as_of(&self, as_of: Option<Micros>) -> Result<Micros> {
         let now = self.ambient.now();
         if as_of.is_some_and(|at| at > now) {
             return Err(Refusal::field("as_of", "must not be in the future").into());
         }
-        let at = as_of.unwrap_or(now);
-        let standing = self.standing_at(merchant, at, as_of.is_some()).await?;
-        Ok((standing, at))
+        Ok(as_of.unwrap_or(now))
     }
 }

@@ -4,10 +4,13 @@
 use std::sync::Arc;
 
 use super::{App, Result, placements};
-use crate::domain::{
-    Card, Facts, Finding, Merchant, Micros, Placement, PlacementName, ProgramName, Reason, Refusal,
-    Standing, gate,
-    serving::{self, Candidate},
+use crate::{
+    domain::{
+        Card, Facts, Finding, Merchant, Micros, Placement, PlacementName, ProgramName, Reason,
+        Refusal, Standing, gate,
+        serving::{self, Candidate},
+    },
+    store::Shown,
 };
 
 /// What is asked about.
@@ -96,20 +99,32 @@ impl App {
             };
             return self.candidates(shown, now).await;
         };
-        let numbers = match subject {
-            Subject::Menu(merchant) => reads.menu_placements(merchant, at).await?,
+        let shown = match subject {
+            Subject::Menu(merchant) => reads.menu_at(merchant, at).await?,
             Subject::Placement(name) => {
                 let placement = reads.placement(name).await?;
-                vec![placement.ok_or_else(|| placements::not_found(name))?.no]
+                let no = placement.ok_or_else(|| placements::not_found(name))?.no;
+                let shown = reads.shown_at(no, at).await?;
+                let shown = shown.map(|(placement, card)| (placement, Some(card)));
+                shown.into_iter().collect()
             }
         };
-        let mut candidates = Vec::new();
-        for no in numbers {
-            if let Some((placement, card)) = reads.shown_at(no, at).await? {
-                candidates.push(self.candidate_at(placement, Some(card), at).await?);
-            }
-        }
-        Ok(candidates)
+        self.candidates_at(shown, at).await
+    }
+
+    /// The placements of one merchant as they stood then, with what was known of it then.
+    async fn candidates_at(&self, shown: Vec<Shown>, at: Micros) -> Result<Vec<Candidate>> {
+        let Some((first, _)) = shown.first() else {
+            return Ok(Vec::new());
+        };
+        let standing = self.standing_at(first.name.merchant(), at, true).await?;
+        let standing = Arc::new(standing);
+        let with = |(placement, card): Shown| Candidate {
+            placement,
+            card,
+            standing: Arc::clone(&standing),
+        };
+        Ok(shown.into_iter().map(with).collect())
     }
 
     /// A placement as it stood then, with what was known of its merchant then.

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{App, Result};
 use crate::{
     domain::{
-        Card, Door, Merchant, Micros, Placement, PlacementName, Program, ProgramState, Standing,
+        Card, Door, Merchant, Micros, Placement, PlacementName, Program, Standing,
         serving::{self, Candidate},
     },
     store::{Census, Shown},
@@ -50,7 +50,7 @@ impl App {
     /// be new.
     pub async fn preview_program(&self, program: Program) -> Result<Preview> {
         let now = self.ambient.now();
-        let before = self.store.reads().programs().await?;
+        let before = self.store.reads().programs(now).await?;
         let after = with(&before, program);
         let mut preview = Preview::default();
         self.preview_merchants(&before, &after, now, &mut preview)
@@ -162,12 +162,10 @@ fn with(programs: &[Program], mut program: Program) -> Vec<Program> {
 }
 
 fn running(programs: &[Program], now: Micros) -> Vec<&Program> {
-    let running = |program: &&Program| {
-        program.state == ProgramState::Running
-            && program.start_time.is_none_or(|start| start <= now)
-            && program.end_time.is_none_or(|end| end > now)
-    };
-    programs.iter().filter(running).collect()
+    programs
+        .iter()
+        .filter(|program| program.runs(now))
+        .collect()
 }
 
 /// Whether any of these running programs admits the merchant, graces aside.

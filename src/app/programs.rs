@@ -4,12 +4,9 @@ use super::{
     App, Call, Result,
     write::{Begin, Write, etag_matches, no_transition},
 };
-use crate::{
-    domain::{
-        Check, Enrollment, EnrollmentName, List, Program, ProgramDraft, ProgramName, ProgramState,
-        Reason, Refusal,
-    },
-    store::AuditEntry,
+use crate::domain::{
+    Check, Enrollment, EnrollmentName, List, Program, ProgramDraft, ProgramName, ProgramState,
+    Reason, Refusal,
 };
 
 impl App {
@@ -123,16 +120,8 @@ impl App {
             ProgramState::Paused => "PauseProgram",
             ProgramState::Ended => "EndProgram",
         };
-        write
-            .tx
-            .audit(AuditEntry {
-                time: program.update_time,
-                actor: write.author.to_owned(),
-                action: action.to_owned(),
-                resource: name.to_string(),
-                detail: format!("version={}", program.version),
-            })
-            .await?;
+        let detail = format!("version={}", program.version);
+        write.audit(action, name, detail).await?;
         write.finish(program).await
     }
 

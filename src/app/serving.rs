@@ -146,6 +146,9 @@ impl App {
         shown: Vec<Shown>,
         now: Micros,
     ) -> Result<Vec<Candidate>> {
+        if shown.is_empty() {
+            return Ok(Vec::new());
+        }
         let merchants = shown.iter().map(|(placement, _)| placement.name.merchant());
         let reads = self.store.reads();
         let standings = reads

@@ -9,7 +9,7 @@ use super::{
     write::{Begin, before},
 };
 use crate::{
-    domain::{Day, SpendCounts, SpendDay, SpendEntry},
+    domain::{Day, SourceNames, SpendCounts, SpendDay, SpendEntry},
     store::{self, Store},
 };
 
@@ -80,12 +80,12 @@ impl SpendImport {
     /// bytes are in with them; it is kept in the same transaction, so that a run that is
     /// killed at any point neither misses a figure nor counts one twice.
     pub async fn chunk(&mut self, entries: &[SpendEntry], position: u64) -> store::Result<()> {
-        let tx = self.store.begin().await?;
+        let (_turn, tx) = self.store.begin_import().await?;
+        // Of the time since others wrote: what was known before then stays as it was told.
+        let now = self.ambient.now();
         let mut counts = self.row.counts;
-        counts += tx
-            .import_chunk(self.row.no, entries, self.ambient.now())
-            .await?;
-        tx.advance_import(&self.row, position, counts).await?;
+        counts += tx.import_chunk(self.row.no, entries, now).await?;
+        tx.advance_import(&self.row, position, counts, now).await?;
         tx.commit().await?;
         (self.row.position, self.row.counts) = (position, counts);
         Ok(())
@@ -93,12 +93,23 @@ impl SpendImport {
 
     /// Ends the import, and marks these days as complete, all or none.
     pub async fn finish(self, complete: &[(String, Day)]) -> store::Result<()> {
-        let (tx, now) = (self.store.begin().await?, self.ambient.now());
+        let (_turn, tx) = self.store.begin_import().await?;
+        let now = self.ambient.now();
         for (source, day) in complete {
             tx.complete_day(source, *day, &self.row.author, now).await?;
         }
         tx.finish_import(&self.row, now).await?;
         tx.commit().await
+    }
+
+    /// Figures that make a good chunk, where there are many.
+    pub fn chunk_rows(&self) -> usize {
+        self.store.import_rows()
+    }
+
+    /// Between two of many chunks: lets others write.
+    pub async fn give_way(&self) {
+        self.store.give_way().await;
     }
 
     pub fn id(&self) -> Uuid {
@@ -116,6 +127,11 @@ impl App {
     pub async fn import_spend(&self, author: &str) -> Result<SpendImport> {
         let (store, ambient) = (self.store.clone(), self.ambient.clone());
         Ok(SpendImport::begin(store, ambient, author).await?)
+    }
+
+    /// Whose figures are taken.
+    pub fn sources(&self) -> &SourceNames {
+        &self.rules.calendar.sources
     }
 
     /// The business day.

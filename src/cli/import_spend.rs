@@ -16,7 +16,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use mingpian::{
     app::{Ambient, SpendImport},
     config::Settings,
-    domain::Day,
+    domain::{Calendar, Day},
     server,
 };
 use sha2::{Digest, Sha256};
@@ -61,12 +61,13 @@ pub async fn run(options: Options, settings: &Settings) -> anyhow::Result<u8> {
     let store = server::open_store(settings, &ambient).await?;
     let import = SpendImport::of_file(store, ambient.clone(), AUTHOR, digest).await?;
 
-    let zone = settings.spend.calendar().zone;
+    let Calendar { zone, sources, .. } = settings.spend.calendar();
     bar.reset();
     bar.set_position(import.row().position);
     bar.reset_eta();
     // As of the first run: a second one must not judge the same rows otherwise.
-    let file = SpendFile::open(&path, zone.day(import.row().time), import.row().position)?;
+    let begun = zone.day(import.row().time);
+    let file = SpendFile::open(&path, begun, sources, import.row().position)?;
     let (import, read) = pour(file, import, &bar).await?;
     bar.finish_and_clear();
 
@@ -75,7 +76,7 @@ pub async fn run(options: Options, settings: &Settings) -> anyhow::Result<u8> {
         true => read.whole_days(today),
         false => Vec::new(),
     };
-    report(import, &read, &complete, &path).await?;
+    report(import, &read, &complete, options.complete, &path).await?;
     Ok(if read.rejected == 0 {
         exit::OK
     } else {
@@ -90,9 +91,14 @@ async fn pour(
     bar: &ProgressBar,
 ) -> anyhow::Result<(SpendImport, Contents)> {
     let (sender, mut chunks) = mpsc::channel::<Chunk>(1);
-    let reading = spawn_blocking(move || file.read(|chunk| sender.blocking_send(chunk).is_ok()));
+    let at_once = import.chunk_rows();
+    let send = move |chunk| sender.blocking_send(chunk).is_ok();
+    let reading = spawn_blocking(move || file.read(at_once, send));
     let mut rows = 0;
     while let Some(chunk) = chunks.recv().await {
+        if rows > 0 {
+            import.give_way().await;
+        }
         import.chunk(&chunk.entries, chunk.position).await?;
         rows += chunk.entries.len() as u64;
         bar.set_position(chunk.position);
@@ -106,6 +112,7 @@ async fn report(
     import: SpendImport,
     read: &Contents,
     complete: &[(String, Day)],
+    asked_to_complete: bool,
     path: &Path,
 ) -> anyhow::Result<()> {
     let (id, counts) = (import.id(), import.row().counts);
@@ -119,6 +126,9 @@ async fn report(
         read.rejected,
         complete.len()
     )?;
+    if asked_to_complete && complete.is_empty() {
+        eprintln!("mingpian: no day is marked as complete: each is today's or has a rejected row");
+    }
     if read.rejected > 0 {
         eprintln!(
             "mingpian: rejected rows are in {}.rejects.csv",

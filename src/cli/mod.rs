@@ -30,7 +30,7 @@ enum Command {
     /// Run the service.
     Serve {
         /// Load a sample merchant and print commands to paste; refused (78) when the store holds
-        /// another merchant's cards.
+        /// another merchant's cards, unless it was a demo's before.
         #[arg(long)]
         demo: bool,
         #[command(flatten)]
@@ -41,8 +41,10 @@ enum Command {
         #[command(flatten)]
         layers: Layers,
     },
-    /// Take in figures of ad spend from a file; needs no server. 0 when all are in, 65 when
-    /// some were rejected and the rest are in.
+    /// Take in figures of ad spend from a file, straight into the store of the settings: run it
+    /// where the server runs, or name the store. A run that was cut is gone on with; sending a
+    /// file again is safe. 0 when all figures are in; 65 when some were rejected and the rest
+    /// are in, or the first line is wrong; 66 when there is no such file.
     ImportSpend {
         #[command(flatten)]
         options: import_spend::Options,

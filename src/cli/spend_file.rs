@@ -3,18 +3,14 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io,
+    io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
-use csv::{ByteRecord, Position, Reader, ReaderBuilder, Writer, WriterBuilder};
+use csv::{ByteRecord, Position, Reader, ReaderBuilder, Terminator, Writer, WriterBuilder};
 use mingpian::domain::{
-    Day, ID_RULE, Merchant, Money, SpendEntry, Violation, money::CURRENCY, spend,
+    Day, ID_RULE, Merchant, Money, SourceNames, SpendEntry, Violation, money::CURRENCY,
 };
-
-/// Figures in one transaction: enough that its cost is shared by many, few enough to lose
-/// little by a kill and to let others write between.
-const CHUNK: usize = 50_000;
 
 /// Bytes read at once.
 const BUFFER: usize = 1 << 20;
@@ -50,18 +46,24 @@ pub struct SpendFile {
     header: ByteRecord,
     rejects: Rejects,
     today: Day,
+    sources: SourceNames,
     /// Rows before this byte are in already.
     from: u64,
+    /// The file's length, where its last line has no end.
+    unended: u64,
 }
 
 impl SpendFile {
     /// Opens a file whose bytes before `from` are in, on the business day `today`.
-    pub fn open(path: &Path, today: Day, from: u64) -> anyhow::Result<Self> {
+    pub fn open(path: &Path, today: Day, sources: SourceNames, from: u64) -> anyhow::Result<Self> {
         let mut reader = ReaderBuilder::new()
             .flexible(true)
+            // With its own notion of Windows' line ends it miscounts the lines.
+            .terminator(Terminator::Any(b'\n'))
             .buffer_capacity(BUFFER)
             .from_reader(File::open(path)?);
-        let header = reader.byte_headers()?.clone();
+        let mut header = reader.byte_headers()?.clone();
+        without_carriage_return(&mut header);
         let place = |column: &str| header.iter().position(|name| name == column.as_bytes());
         let places: Vec<_> = COLUMNS.iter().filter_map(|column| place(column)).collect();
         let columns = places.try_into().map_err(|_| HeaderError)?;
@@ -74,17 +76,27 @@ impl SpendFile {
             header,
             rejects: Rejects::beside(path)?,
             today,
+            sources,
             from,
+            unended: unended(path)?,
         })
     }
 
-    /// Reads to the end, or until `take` wants no more. Rows that are in already are judged
+    /// Reads to the end, `rows` in a chunk, or until `take` wants no more. Rows that are in already are judged
     /// once more, so that what is told at the end is told of the whole file.
-    pub fn read(mut self, mut take: impl FnMut(Chunk) -> bool) -> anyhow::Result<Contents> {
+    pub fn read(
+        mut self,
+        rows: usize,
+        mut take: impl FnMut(Chunk) -> bool,
+    ) -> anyhow::Result<Contents> {
         let (mut read, mut row) = (Contents::default(), ByteRecord::new());
         let mut entries = Vec::new();
         while self.reader.read_byte_record(&mut row)? {
             let begins = row.position().map_or(0, Position::byte);
+            without_carriage_return(&mut row);
+            if row.len() == 1 && row[0].is_empty() {
+                continue;
+            }
             match self.entry(&row) {
                 Ok(entry) => {
                     read.good(&entry);
@@ -94,8 +106,8 @@ impl SpendFile {
                 }
                 Err(violation) => self.reject(&row, &violation, &mut read)?,
             }
-            if entries.len() == CHUNK {
-                let entries = std::mem::replace(&mut entries, Vec::with_capacity(CHUNK));
+            if entries.len() == rows {
+                let entries = std::mem::replace(&mut entries, Vec::with_capacity(rows));
                 let position = self.reader.position().byte();
                 if !take(Chunk { entries, position }) {
                     break;
@@ -118,9 +130,9 @@ impl SpendFile {
             return Err(violation("currency", "must be CNY, the ledger's currency"));
         };
         SpendEntry::new(
-            Merchant::from_id(merchant).ok_or_else(|| ID_RULE.to_owned()),
+            Merchant::from_id(merchant).ok_or_else(|| format!("{ID_RULE}; without merchants/")),
             Day::parse(day).ok_or("must be a day such as 2026-01-31"),
-            source,
+            self.sources.source(source),
             money,
             self.today,
         )
@@ -144,12 +156,15 @@ impl SpendFile {
         violation: &Violation,
         read: &mut Contents,
     ) -> csv::Result<()> {
-        let of = self
-            .fields(row)
-            .ok()
-            .and_then(|[_, day, source, ..]| Some((spend::source(source).ok()?, Day::parse(day)?)));
+        let of = self.fields(row).ok().and_then(|[_, day, source, ..]| {
+            Some((self.sources.source(source).ok()?, Day::parse(day)?))
+        });
         read.bad(of);
-        self.rejects.add(&self.header, row, violation)
+        let after = self.reader.position();
+        // Blank lines before a row are its own to the reader, so its end is what counts.
+        let ended = u64::from(after.byte() != self.unended);
+        let line = after.line() - ended;
+        self.rejects.add(&self.header, line, row, violation)
     }
 }
 
@@ -212,6 +227,7 @@ impl Rejects {
     fn add(
         &mut self,
         header: &ByteRecord,
+        line: u64,
         row: &ByteRecord,
         violation: &Violation,
     ) -> csv::Result<()> {
@@ -224,7 +240,7 @@ impl Rejects {
                 self.writer.insert(writer)
             }
         };
-        let line = row.position().map_or(0, Position::line).to_string();
+        let line = line.to_string();
         let why = [&line, &violation.field, &violation.description].map(|s| s.as_bytes());
         writer.write_byte_record(&why.into_iter().chain(row).collect())
     }
@@ -232,6 +248,31 @@ impl Rejects {
     fn finish(self) -> io::Result<()> {
         self.writer.map_or(Ok(()), |mut writer| writer.flush())
     }
+}
+
+/// What is left of Windows' line end.
+fn without_carriage_return(row: &mut ByteRecord) {
+    let Some(last) = row.iter().next_back() else {
+        return;
+    };
+    if let Some(text) = last.strip_suffix(b"\r") {
+        let fields = row.iter().take(row.len() - 1).chain([text]);
+        let mut trimmed: ByteRecord = fields.collect();
+        trimmed.set_position(row.position().cloned());
+        *row = trimmed;
+    }
+}
+
+/// The length of a file whose last byte ends no line; else no place in it.
+fn unended(path: &Path) -> io::Result<u64> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    Ok(if last == [b'\n'] { u64::MAX } else { length })
 }
 
 fn violation(field: &str, rule: &str) -> Violation {

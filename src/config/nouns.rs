@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use super::value::Whole;
-use crate::domain::{Calendar, Zone};
+use super::value::{self, Whole};
+use crate::domain::{Calendar, SourceNames, Zone};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -117,6 +117,13 @@ pub struct Spend {
     closing_wait_hours: Whole<0, 240>,
     rerun_minutes: Whole<1, 1440>,
     lease_seconds: Whole<2, 3600>,
+    #[serde(deserialize_with = "sources")]
+    sources: SourceNames,
+}
+
+fn sources<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SourceNames, D::Error> {
+    let names = value::words(deserializer)?;
+    SourceNames::new(names).map_err(|rule| D::Error::custom(format!("each name {rule}")))
 }
 
 impl Spend {
@@ -128,11 +135,12 @@ impl Spend {
     pub fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_seconds.get())
     }
-    /// When days begin, and how long closing waits for figures.
+    /// When days begin, and how long closing waits for whose figures.
     pub fn calendar(&self) -> Calendar {
         Calendar {
             zone: Zone::east_of_utc(self.utc_offset_minutes.get().cast_signed()),
             closing_wait: Duration::from_secs(self.closing_wait_hours.get() * 60 * 60),
+            sources: self.sources.clone(),
         }
     }
 }

@@ -189,6 +189,7 @@ fn every_rule_names_its_key() {
             &[("HTTP_LISTEN", "[::]:80"), ("PUBLIC_URL", "https://a")],
         ),
         ("public_url", &[("PUBLIC_URL", "ftp://a")]),
+        ("spend.sources", &[("SPEND__SOURCES", "juguang,Q")]),
         ("public_url", &[("PUBLIC_URL", "card.example.com")]),
         ("public_url", &[("PUBLIC_URL", "http://card.example.com")]),
         ("public_url", &[("PUBLIC_URL", "http://10.1.2.3:8080")]),
@@ -303,4 +304,20 @@ fn tokens_travel_in_clear_where_neither_loopback_nor_tls_protects_them() {
         ("TLS__KEY_FILE", "k")
     ]));
     assert!(!Settings::default().tokens_in_clear());
+}
+
+#[test]
+fn sources_are_a_list_in_files_and_words_in_the_environment() {
+    let of = |text: &str| with(&[("SPEND__SOURCES", text)]).unwrap().spend.calendar();
+    let both = of("juguang, qianfan").sources;
+    assert!(both.admit("juguang") && both.admit("qianfan") && !both.admit("juguan"));
+    assert!(of("").sources.admit("juguan"));
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "[spend]\nsources = ['juguang', 'qianfan']").unwrap();
+    let flags = Flags {
+        config: Some(file.path().to_owned()),
+        ..Flags::default()
+    };
+    let settings = load::load_with(&flags, HashMap::new()).unwrap();
+    assert_eq!(settings.spend.calendar().sources, both);
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error, IntoDeserializer, Visitor, value},
+    de::{Error, IntoDeserializer, SeqAccess, Visitor, value},
 };
 
 /// A whole number from `MIN` to `MAX`. The `config` crate by itself would read `1.5` as 2 and
@@ -63,6 +63,35 @@ where
 {
     let word = String::deserialize(deserializer)?;
     T::deserialize(word.into_deserializer()).map_err(|e: value::Error| D::Error::custom(e))
+}
+
+/// A list of words; in the environment, which knows only text, with commas between them.
+pub(super) fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Words;
+
+    impl<'de> Visitor<'de> for Words {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of words")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut words = Vec::new();
+            while let Some(word) = list.next_element()? {
+                words.push(word);
+            }
+            Ok(words)
+        }
+        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+            let words = text
+                .split(',')
+                .map(str::trim)
+                .filter(|word| !word.is_empty());
+            Ok(words.map(ToOwned::to_owned).collect())
+        }
+    }
+
+    deserializer.deserialize_any(Words)
 }
 
 /// Prints no more of a secret than whether there is one.

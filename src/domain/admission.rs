@@ -148,13 +148,14 @@ impl Chance {
         GATES.into_iter().map(word)
     }
 
-    /// Gates passed before the first refusal; then whether it may ever admit again, so that what
-    /// ended long ago does not hide what is paused now; then the smaller shortfall.
-    fn nearness(&self, merchant: &Merchant, asked: &Asked) -> (usize, bool, i64) {
+    /// First whether it may ever admit again: what has ended is over, and says so only where
+    /// nothing else is left, whomever it let in. Then gates passed before the first refusal;
+    /// then the smaller shortfall.
+    fn nearness(&self, merchant: &Merchant, asked: &Asked) -> (bool, usize, i64) {
+        let ended = self.program.ended_at(asked.now).is_some();
         let refusals = self.refusals(merchant, asked);
         let passed = refusals.take_while(Option::is_none).count();
-        let ended = self.program.ended_at(asked.now).is_some();
-        (passed, !ended, -self.decision.shortfall.0)
+        (!ended, passed, -self.decision.shortfall.0)
     }
 
     fn enrollment(&self, merchant: &Merchant, _: &Asked) -> Option<Refusal> {

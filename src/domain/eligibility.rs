@@ -9,19 +9,20 @@
 use std::time::Duration;
 
 use super::{
-    Micros, Money,
+    Micros, Money, SourceNames,
     day::{Day, Zone},
-    ledger::{Sources, Spend},
+    ledger::{Change, Past, Sources, Spend},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// When days begin, and how long closing waits for figures.
-#[derive(Clone, Copy, Debug)]
+/// When days begin, and how long closing waits for whose figures.
+#[derive(Clone, Debug)]
 pub struct Calendar {
     pub zone: Zone,
     /// From the end of a day that is not complete.
     pub closing_wait: Duration,
+    pub sources: SourceNames,
 }
 
 /// What a program asks of the spend.
@@ -138,6 +139,7 @@ pub fn decide(
         calendar,
         now,
         today: calendar.zone.day(now),
+        changes: spend.latest_first(),
     };
     let Standing {
         state,
@@ -174,6 +176,8 @@ struct Asked<'a> {
     calendar: &'a Calendar,
     now: Micros,
     today: Day,
+    /// The latest first.
+    changes: Vec<Change>,
 }
 
 struct Standing {
@@ -189,13 +193,6 @@ impl Asked<'_> {
 
     fn qualified(&self, day: Day) -> bool {
         self.total(day) > self.terms.threshold
-    }
-
-    /// Whether it was qualified then, by what was known then.
-    fn qualified_at(&self, at: Micros) -> bool {
-        let day = self.calendar.zone.day(at);
-        let first = self.terms.first(day);
-        self.spend.between_at(first, day, at) > self.terms.threshold
     }
 
     fn opens_at(&self) -> Option<Micros> {
@@ -235,17 +232,24 @@ impl Asked<'_> {
     fn lapse(&self) -> Option<Micros> {
         let zone = self.calendar.zone;
         let from = self.terms.looks_from(self.today, self.calendar);
-        let changes = self.spend.changes.iter().map(|change| change.time);
+        let changes = self.changes.iter().map(|change| change.time);
         let days = (from.0..=self.today.0).map(|day| zone.start(Day(day)));
         let mut steps: Vec<_> = changes
             .chain(days)
             .filter(|t| (zone.start(from)..=self.now).contains(t))
             .collect();
         steps.sort_unstable();
+        steps.dedup();
+        let mut past = Past::new(self.spend, &self.changes);
+        let mut qualified_at = |at: Micros| {
+            past.wind_back(at);
+            let day = zone.day(at);
+            past.between(self.terms.first(day), day) > self.terms.threshold
+        };
         steps
             .windows(2)
             .rev()
-            .find(|step| self.qualified_at(step[0]))
+            .find(|step| qualified_at(step[0]))
             .map(|step| step[1])
     }
 
@@ -268,12 +272,19 @@ impl Asked<'_> {
 
     /// Whether, at any moment since, what was known spoke against the day.
     fn said_no(&self, day: Day, since: Micros) -> bool {
-        let changes = self.spend.changes.iter().map(|change| change.time);
-        let first = self.terms.first(day);
-        changes
-            .filter(|t| *t > since)
-            .chain([since])
-            .any(|t| self.spend.between_at(first, day, t) <= self.terms.threshold)
+        let window = self.terms.first(day)..day;
+        let later = self.changes.partition_point(|change| change.time > since);
+        let mut total = self.total(day);
+        for together in self.changes[..later].chunk_by(|a, b| a.time == b.time) {
+            if total <= self.terms.threshold {
+                return true;
+            }
+            let added = together
+                .iter()
+                .filter(|change| window.contains(&change.day));
+            total.0 -= added.map(|change| change.delta.0).sum::<i64>();
+        }
+        total <= self.terms.threshold
     }
 
     /// The window's days with figures.

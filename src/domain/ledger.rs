@@ -1,6 +1,6 @@
 //! What is known of ad spend: a merchant's figures, and what sources have said of their days.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{Day, Micros, Money};
 
@@ -35,14 +35,45 @@ impl Spend {
         Money(amounts.map(|amount| amount.0).sum())
     }
 
+    /// The changes, the latest first.
+    pub fn latest_first(&self) -> Vec<Change> {
+        let mut changes = self.changes.clone();
+        changes.sort_unstable_by_key(|change| Reverse(change.time));
+        changes
+    }
+}
+
+/// One merchant's figures, all sources together, wound back in time.
+pub struct Past<'a> {
+    days: BTreeMap<Day, i64>,
+    /// Those that are in `days` yet, the latest first.
+    changes: &'a [Change],
+}
+
+impl<'a> Past<'a> {
+    /// As they are known; `changes` are those of `spend`, the latest first.
+    pub fn new(spend: &Spend, changes: &'a [Change]) -> Self {
+        let sum = |sources: &BTreeMap<String, Money>| sources.values().map(|m| m.0).sum();
+        let days = spend.days.iter();
+        Self {
+            days: days.map(|(day, sources)| (*day, sum(sources))).collect(),
+            changes,
+        }
+    }
+
+    /// Takes away what was added after `at`. There is no way forth again.
+    pub fn wind_back(&mut self, at: Micros) {
+        let later = self.changes.partition_point(|change| change.time > at);
+        let (later, rest) = self.changes.split_at(later);
+        for change in later {
+            *self.days.entry(change.day).or_default() -= change.delta.0;
+        }
+        self.changes = rest;
+    }
+
     /// The days from `first` until before `end`, as they were known then.
-    pub fn between_at(&self, first: Day, end: Day, at: Micros) -> Money {
-        let later = self
-            .changes
-            .iter()
-            .filter(|change| change.time > at && (first..end).contains(&change.day));
-        let added: i64 = later.map(|change| change.delta.0).sum();
-        Money(self.between(first, end).0 - added)
+    pub fn between(&self, first: Day, end: Day) -> Money {
+        Money(self.days.range(first..end).map(|(_, amount)| amount).sum())
     }
 }
 

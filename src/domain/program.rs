@@ -133,6 +133,13 @@ impl Program {
         }
     }
 
+    /// Whether it runs: by its state and by its dates.
+    pub fn runs(&self, now: Micros) -> bool {
+        self.state == ProgramState::Running
+            && self.start_time.is_none_or(|start| start <= now)
+            && self.end_time.is_none_or(|end| end > now)
+    }
+
     /// The next moment at which its dates change whom it admits.
     pub fn next_edge(&self, now: Micros) -> Option<Micros> {
         [self.start_time, self.end_time]

@@ -1,5 +1,7 @@
 //! Figures of ad spend as they come in: what each must be, and what becomes of them.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Day, Merchant, Micros, Money, Violation};
@@ -24,7 +26,7 @@ impl SpendEntry {
     pub fn new(
         merchant: Result<Merchant, String>,
         day: Result<Day, &'static str>,
-        source_name: &str,
+        source: Result<String, &'static str>,
         amount: Result<Money, &'static str>,
         today: Day,
     ) -> Result<Self, Violation> {
@@ -33,14 +35,45 @@ impl SpendEntry {
             day: day
                 .and_then(|day| imported(day, today))
                 .map_err(|rule| violation("day", rule))?,
-            source: source(source_name).map_err(|rule| violation("source", rule))?,
+            source: source.map_err(|rule| violation("source", rule))?,
             amount: amount.map_err(|rule| violation("amount", rule))?,
         })
     }
 }
 
+/// The sources whose figures are taken and awaited. None named: any.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct SourceNames(BTreeSet<String>);
+
+impl SourceNames {
+    /// Whatever source it is.
+    pub const ANY: Self = Self(BTreeSet::new());
+
+    /// These alone; the rule for a name where one breaks it.
+    pub fn new(names: impl IntoIterator<Item = String>) -> Result<Self, &'static str> {
+        let names: Result<_, _> = names.into_iter().map(|name| source(&name)).collect();
+        names.map(Self)
+    }
+
+    /// Whether this source's figures are taken and awaited.
+    pub fn admit(&self, name: &str) -> bool {
+        self.0.is_empty() || self.0.contains(name)
+    }
+
+    /// The name of a source whose figures are taken.
+    pub fn source(&self, name: &str) -> Result<String, &'static str> {
+        let name = source(name)?;
+        if self.admit(&name) {
+            Ok(name)
+        } else {
+            Err("must be one of the sources that the settings name")
+        }
+    }
+}
+
 /// A source's name.
-pub fn source(name: &str) -> Result<String, &'static str> {
+fn source(name: &str) -> Result<String, &'static str> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
     if (1..=MAX_SOURCE).contains(&name.len()) && name.bytes().all(allowed) {
         Ok(name.to_owned())
@@ -111,6 +144,7 @@ mod tests {
 
     fn entry(day: Day, source: &str) -> Result<SpendEntry, String> {
         let merchant = Merchant::parse("merchants/klook");
+        let source = SourceNames::ANY.source(source);
         let entry = SpendEntry::new(merchant, Ok(day), source, Ok(Money(1)), TODAY);
         entry.map_err(|violation| violation.field)
     }
@@ -135,5 +169,14 @@ mod tests {
         for bad in ["", "A", "a b", "聚光", &"a".repeat(33)] {
             assert_eq!(entry(TODAY, bad), Err("source".to_owned()), "{bad}");
         }
+    }
+
+    #[test]
+    fn where_sources_are_named_others_are_not_taken() {
+        let one = SourceNames::new(["juguang".to_owned()]).unwrap();
+        assert_eq!(one.source("juguang").as_deref(), Ok("juguang"));
+        assert!(one.source("juguan").is_err() && !one.admit("juguan"));
+        assert!(SourceNames::ANY.admit("juguan"));
+        assert!(SourceNames::new(["Juguang".to_owned()]).is_err());
     }
 }

@@ -11,11 +11,20 @@ use secrecy::ExposeSecret;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use tokio::time::{Instant, sleep};
 
-use super::{Db, Error, Options, Result, SELF, migration::Migrator};
+use super::{Db, Error, Options, Result, SELF, Store, migration::Migrator, totals::Totals};
 use crate::domain::{Micros, Program};
 
 /// How long SQLite's one writer waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Memory for the writer's pages, in KiB below zero as SQLite has it: an import goes through
+/// much of the file again and again.
+const WRITER_CACHE: &str = "-65536";
+/// Pages in the journal, of 4 KiB, before they are written back: what changes again until then
+/// is written back once.
+const WRITER_CHECKPOINT: &str = "8192";
+/// Rows that SQLite's thread may be ahead of their reader: each time it is not, two threads
+/// change places.
+const ROW_BUFFER: usize = 1024;
 /// Between two tries, where SQLite does not wait by itself.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// A connection is pinged again only after it lay idle for so long.
@@ -24,6 +33,15 @@ const IDLE_BEFORE_PING: Duration = Duration::from_secs(30);
 const MIGRATION_LOCK: i64 = 0x6d69_6e67_7069_616e;
 /// Names the lock under which programs are counted: "programs" in ASCII.
 const PROGRAMS_LOCK: i64 = 0x7072_6f67_7261_6d73;
+
+/// Figures in one transaction of an import. SQLite's other writers wait for its end.
+const IMPORT_ROWS_SQLITE: usize = 20_000;
+/// Likewise: enough that a transaction's cost is shared by many, few enough to lose little by a
+/// kill.
+const IMPORT_ROWS_POSTGRES: usize = 50_000;
+/// Between two of those transactions on SQLite: longer than the 100 ms after which it looks
+/// again whether another process still writes, so that who waits gets its turn.
+const GIVE_WAY: Duration = Duration::from_millis(120);
 
 /// How long a ping waits for its connection, and for a new one.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -71,13 +89,19 @@ async fn sqlite(url: &str, options: &Options) -> Result<Pools> {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
+            .pragma("cache_size", WRITER_CACHE)
+            .pragma("wal_autocheckpoint", WRITER_CHECKPOINT)
     });
     let writer = first_connection(writer).await?;
 
     let mut reader = pool(url, options);
     reader
         .max_connections(options.max_connections)
-        .map_sqlx_sqlite_opts(|o| o.busy_timeout(BUSY_TIMEOUT).pragma("query_only", "on"));
+        .map_sqlx_sqlite_opts(|o| {
+            o.busy_timeout(BUSY_TIMEOUT)
+                .pragma("query_only", "on")
+                .row_buffer_size(ROW_BUFFER)
+        });
     Ok(Pools {
         writer,
         reader: Database::connect(reader.clone()).await?,
@@ -165,6 +189,28 @@ pub(super) async fn migrate(db: &DatabaseConnection, now: Micros) -> Result<()> 
     tx.commit().await
 }
 
+impl Store {
+    fn is_sqlite(&self) -> bool {
+        self.writer.get_database_backend() == DbBackend::Sqlite
+    }
+
+    /// Figures in one transaction of a long import.
+    pub fn import_rows(&self) -> usize {
+        if self.is_sqlite() {
+            IMPORT_ROWS_SQLITE
+        } else {
+            IMPORT_ROWS_POSTGRES
+        }
+    }
+
+    /// Between two transactions of a long import: lets other processes write.
+    pub async fn give_way(&self) {
+        if self.is_sqlite() {
+            sleep(GIVE_WAY).await;
+        }
+    }
+}
+
 impl Db<DatabaseTransaction> {
     /// What works on all merchants takes longer than a call may, until this transaction ends.
     /// SQLite knows no such limit.
@@ -197,6 +243,18 @@ impl Db<DatabaseTransaction> {
             return Ok(());
         }
         advisory_lock(&self.0, PROGRAMS_LOCK).await
+    }
+}
+
+impl Db<DatabaseTransaction> {
+    /// Whether an opening `o` has no totals, in SQL. PostgreSQL keeps the totals for a second
+    /// look; SQLite gives them away as it sums them up, and finds a key in the ledger at once.
+    pub(super) fn unspent(&self, totals: &Totals) -> String {
+        if self.0.get_database_backend() == DbBackend::Postgres {
+            return "NOT EXISTS (SELECT FROM totals t WHERE t.merchant = o.merchant)".to_owned();
+        }
+        let within = totals.within();
+        format!("NOT EXISTS (SELECT 1 FROM spend s WHERE s.merchant = o.merchant AND {within})")
     }
 }
 

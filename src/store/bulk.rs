@@ -1,8 +1,6 @@
 //! How figures of ad spend reach each engine: in statements over many rows, the way that
 //! was measured to be the fastest there (`benches/import.rs`).
 
-use std::fmt::Write as _;
-
 use sea_orm::{
     ConnectionTrait, DbBackend, Statement, Value,
     sea_query::{ArrayType, ValueType},
@@ -14,20 +12,17 @@ use crate::domain::{Micros, SpendCounts, SpendEntry};
 /// Names the lock under which figures are imported: "ad spend" in ASCII.
 const SPEND_LOCK: i64 = 0x6164_2073_7065_6e64;
 
-/// Figures in one of SQLite's statements. More take longer each: its statements are looked
-/// up by their text, and run from one piece of code as long as that.
-const SQLITE_ROWS: usize = 100;
+/// Figures in one of SQLite's statements: more are no faster.
+const SQLITE_ROWS: usize = 200;
 
 impl Tx {
-    /// One importer at a time; SQLite has one writer anyway. A chunk may take PostgreSQL
-    /// longer than a call's statement.
+    /// One importer at a time; SQLite has one writer anyway. A conflict when another process
+    /// keeps it for longer than a connection may wait for it.
     pub(super) async fn lock_spend(&self) -> Result<()> {
         if self.0.get_database_backend() != DbBackend::Postgres {
             return Ok(());
         }
-        self.0
-            .execute_unprepared("SET LOCAL statement_timeout = '10min'")
-            .await?;
+        self.0.execute_unprepared(POSTGRES_SETTINGS).await?;
         advisory_lock(&self.0, SPEND_LOCK).await
     }
 
@@ -128,6 +123,13 @@ fn array<T: ValueType + Into<Value>>(
     Value::Array(kind, Some(Box::new(values)))
 }
 
+/// A chunk may take longer than a call's statement, and fits into memory; compiling its plan
+/// would take longer than running it. A connection that waits for another importer is one that
+/// calls do not have.
+const POSTGRES_SETTINGS: &str = "\
+SET LOCAL statement_timeout = '10min'; SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; \
+SET LOCAL lock_timeout = '5s'";
+
 const POSTGRES: &str = "\
 WITH written AS (
     INSERT INTO spend (merchant, day, source, version, amount, delta, import_no, time)
@@ -145,54 +147,33 @@ WITH written AS (
 )
 SELECT count(*) FILTER (WHERE version = 1), count(*) FROM written";
 
-/// Of `rows` figures, whose key, day, source and amount begin at `?3`; `?1` is the import,
-/// `?2` the time.
+/// Of `rows` figures. The parameters are the import, the time, and each figure's merchant, day,
+/// source and amount. They have no numbers: SQLite looks numbered ones up one by one.
 fn first_figures(rows: usize) -> String {
-    let mut sql = String::from(
-        "INSERT INTO spend (merchant, day, source, amount, delta, version, import_no, time) VALUES ",
-    );
-    listed(&mut sql, rows, |sql, n| {
-        let amount = n + 3;
-        write!(
-            sql,
-            "(?{n},?{},?{},?{amount},?{amount},1,?1,?2)",
-            n + 1,
-            n + 2
-        )
-    });
-    sql.push_str(" ON CONFLICT DO NOTHING");
-    sql
+    format!(
+        "INSERT INTO spend (import_no, time, merchant, day, source, version, amount, delta) \
+         SELECT ?, ?, column1, column2, column3, 1, column4, column4 FROM ({}) \
+         WHERE true ON CONFLICT DO NOTHING",
+        values(rows)
+    )
 }
 
-/// Of keys that are there. `CROSS JOIN` makes SQLite look up each figure's key, and not the
-/// other way round.
+/// Of keys that are there, likewise. `CROSS JOIN` makes SQLite look up each figure's key, and
+/// not the other way round.
 fn later_figures(rows: usize) -> String {
-    let mut sql = String::from(
-        "INSERT INTO spend (merchant, day, source, version, amount, delta, import_no, time) \
-         SELECT s.merchant, s.day, s.source, s.version + 1, e.column4, e.column4 - s.amount, ?1, \
-                max(?2, s.time + 1) \
-         FROM (VALUES ",
-    );
-    listed(&mut sql, rows, |sql, n| {
-        write!(sql, "(?{n},?{},?{},?{})", n + 1, n + 2, n + 3)
-    });
-    sql.push_str(
-        ") AS e CROSS JOIN spend s ON s.merchant = e.column1 AND s.day = e.column2 \
-         AND s.source = e.column3 AND s.version = (\
-             SELECT max(version) FROM spend \
-             WHERE merchant = e.column1 AND day = e.column2 AND source = e.column3) \
+    format!(
+        "INSERT INTO spend (import_no, time, merchant, day, source, version, amount, delta) \
+         SELECT ?, max(?, s.time + 1), s.merchant, s.day, s.source, s.version + 1, e.column4, \
+                e.column4 - s.amount \
+         FROM ({}) AS e CROSS JOIN spend s \
+         ON s.merchant = e.column1 AND s.day = e.column2 AND s.source = e.column3 \
+         AND s.version = (SELECT max(version) FROM spend WHERE merchant = e.column1 \
+                          AND day = e.column2 AND source = e.column3) \
          WHERE s.amount <> e.column4",
-    );
-    sql
+        values(rows)
+    )
 }
 
-/// So many rows of a statement, each from its first parameter on.
-fn listed(sql: &mut String, rows: usize, one: impl Fn(&mut String, usize) -> std::fmt::Result) {
-    for row in 0..rows {
-        if row > 0 {
-            sql.push(',');
-        }
-        // Writing into a String does not fail.
-        let _ = one(sql, 3 + 4 * row);
-    }
+fn values(rows: usize) -> String {
+    format!("VALUES {}", vec!["(?,?,?,?)"; rows].join(","))
 }

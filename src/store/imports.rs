@@ -1,22 +1,32 @@
 //! Figures of ad spend coming in: chunk by chunk, each kept whole or not at all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
     sea_query::{Expr, OnConflict},
 };
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
 use uuid::Uuid;
 
 use super::{
-    Db, Error, Result, Tx,
+    Db, Error, Result, Store, Tx,
     entity::{spend_day, spend_import},
 };
 use crate::domain::{Day, Micros, SpendCounts, SpendDay, SpendEntry};
 
 /// Rows of `spend_days` in one statement.
 const DAYS_AT_ONCE: usize = 1000;
+
+/// How long an importer waits for those before it, here and in other processes.
+const TURN: Duration = Duration::from_secs(60);
 
 /// An import as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,20 +45,54 @@ pub struct SpendImport {
 }
 
 impl<C: ConnectionTrait> Db<C> {
-    /// The latest import of this file, begun at `since` or later, that has not been finished.
+    /// The import of this file, begun at `since` or later, that has not been finished; none
+    /// where another import began later: its figures may be the newer ones.
     pub async fn unfinished_import(
         &self,
         file: &str,
         since: Micros,
     ) -> Result<Option<SpendImport>> {
-        let row = spend_import::Entity::find()
-            .filter(spend_import::Column::File.eq(file))
-            .filter(spend_import::Column::FinishTime.is_null())
-            .filter(spend_import::Column::Time.gte(since.0))
+        let latest = spend_import::Entity::find()
             .order_by_desc(spend_import::Column::No)
             .one(&self.0)
             .await?;
-        Ok(row.map(Into::into))
+        let unfinished = latest.filter(|row| {
+            row.file.as_deref() == Some(file) && row.finish_time.is_none() && row.time >= since.0
+        });
+        Ok(unfinished.map(Into::into))
+    }
+}
+
+/// While it is kept, no other import of this process has a connection. To be dropped after its
+/// transaction.
+#[derive(Debug)]
+pub struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Store {
+    /// A transaction that imports, when it is its turn: it holds the lock under which figures
+    /// are written. Those that wait hold no connection, but for one in each process. A
+    /// conflict when others import for too long.
+    pub async fn begin_import(&self) -> Result<(Turn, Tx)> {
+        let give_up = Instant::now() + TURN;
+        let late = || Error::conflict("others have been importing for too long");
+        let permit = timeout_at(give_up, Semaphore::acquire_owned(self.imports.clone()))
+            .await
+            .map_err(|_| late())?
+            .map_err(|_| late())?;
+        loop {
+            match self.begin_locked().await {
+                Err(e) if e.is_conflict() && Instant::now() < give_up => {}
+                locked => return Ok((Turn { _permit: permit }, locked?)),
+            }
+        }
+    }
+
+    async fn begin_locked(&self) -> Result<Tx> {
+        let tx = self.begin().await?;
+        tx.lock_spend().await?;
+        Ok(tx)
     }
 }
 
@@ -66,6 +110,7 @@ impl Tx {
             unchanged: Set(0),
             replaced: Set(0),
             finish_time: Set(None),
+            update_time: Set(import.time.0),
         };
         let done = spend_import::Entity::insert(row).exec(&self.0).await?;
         import.no = done.last_insert_id;
@@ -73,7 +118,7 @@ impl Tx {
     }
 
     /// Takes in figures, as if one after the other: a figure that differs from the latest of
-    /// its merchant, day and source gets a row of its own. Importers stand in one line. At
+    /// its merchant, day and source gets a row of its own. In a transaction that imports. At
     /// most some 50,000 at once.
     pub async fn import_chunk(
         &self,
@@ -81,7 +126,6 @@ impl Tx {
         entries: &[SpendEntry],
         now: Micros,
     ) -> Result<SpendCounts> {
-        self.lock_spend().await?;
         self.insert_days(entries, now).await?;
         let mut counts = SpendCounts::default();
         for round in rounds(entries) {
@@ -97,9 +141,11 @@ impl Tx {
         import: &SpendImport,
         position: u64,
         counts: SpendCounts,
+        now: Micros,
     ) -> Result<()> {
         use spend_import::Column;
         let advanced = spend_import::Entity::update_many()
+            .col_expr(Column::UpdateTime, Expr::value(now.0))
             .col_expr(Column::Position, Expr::value(signed(position)))
             .col_expr(Column::Accepted, Expr::value(signed(counts.accepted)))
             .col_expr(Column::Unchanged, Expr::value(signed(counts.unchanged)))
@@ -121,6 +167,7 @@ impl Tx {
         use spend_import::Column;
         spend_import::Entity::update_many()
             .col_expr(Column::FinishTime, Expr::value(now.0))
+            .col_expr(Column::UpdateTime, Expr::value(now.0))
             .filter(Column::No.eq(import.no))
             .exec(&self.0)
             .await?;

@@ -1,6 +1,7 @@
 //! SeaORM's only home. One type, `Db`, over a connection or a transaction; a noun's queries
 //! stand in the file of that noun. What differs between the engines stands in `backend.rs`.
 
+mod admitting;
 mod audit;
 mod backend;
 mod bulk;
@@ -22,19 +23,20 @@ mod spend;
 mod standings;
 mod totals;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, DatabaseConnection, DatabaseTransaction, EntityTrait,
     IntoActiveModel, PrimaryKeyTrait, TryInsertResult, sea_query::OnConflict,
 };
 use secrecy::SecretString;
+use tokio::sync::Semaphore;
 
 use crate::domain::{Clearance, Merchant, Micros};
 
 pub use audit::AuditEntry;
 pub use error::{Error, Result};
-pub use imports::SpendImport;
+pub use imports::{SpendImport, Turn};
 pub use openings::Run;
 pub use placements::Shown;
 pub use preview::Census;
@@ -60,6 +62,8 @@ pub struct Store {
     reads: Reads,
     /// Asks how the store is, whatever the calls are waiting for.
     pinger: DatabaseConnection,
+    /// One importer at a time has a connection; the others wait without.
+    imports: Arc<Semaphore>,
 }
 
 /// Queries, over a connection or within a transaction.
@@ -84,6 +88,7 @@ impl Store {
             writer,
             reads: Db(reader),
             pinger,
+            imports: Arc::new(Semaphore::new(1)),
         })
     }
 

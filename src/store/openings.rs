@@ -17,7 +17,7 @@ use super::{
     entity::{opening, program, run, spend_day, spend_import, transition},
     totals::Totals,
 };
-use crate::domain::{Calendar, Day, Merchant, Micros, Program, ProgramState, eligibility::State};
+use crate::domain::{Calendar, Day, Merchant, Micros, Program, eligibility::State};
 
 /// Merchants looked at together, where the rule itself is asked.
 const PAGE: u64 = 1000;
@@ -56,9 +56,8 @@ impl<C: ConnectionTrait> Db<C> {
     pub async fn latest_news(&self) -> Result<Option<Micros>> {
         let import = spend_import::Entity::find()
             .select_only()
-            .column(spend_import::Column::Time)
-            .order_by_desc(spend_import::Column::No)
-            .into_tuple::<i64>()
+            .column_as(spend_import::Column::UpdateTime.max(), "latest")
+            .into_tuple::<Option<i64>>()
             .one(&self.0)
             .await?;
         let completed = spend_day::Entity::find()
@@ -73,7 +72,7 @@ impl<C: ConnectionTrait> Db<C> {
             .into_tuple::<Option<i64>>()
             .one(&self.0)
             .await?;
-        let news = [import, completed.flatten(), changed.flatten()];
+        let news = [import.flatten(), completed.flatten(), changed.flatten()];
         Ok(news.into_iter().flatten().max().map(Micros))
     }
 }
@@ -88,12 +87,14 @@ impl Tx {
         holder: &str,
     ) -> Result<Run> {
         self.lift_statement_timeout().await?;
-        let mut programs = self.programs().await?;
-        programs.retain(|program| program.state == ProgramState::Running);
+        let mut programs = self.unended_programs().await?;
+        programs.retain(|program| program.runs(now));
         let day = calendar.zone.day(now);
         let run_no = self.begin_run(day, now, holder).await?;
         if !programs.is_empty() {
-            self.execute(&transitions(run_no, day, now, &programs))
+            let totals = Totals::new(day, &programs, true);
+            let unspent = self.unspent(&totals);
+            self.execute(&transitions(run_no, now, &programs, &totals, &unspent))
                 .await?;
             let sources = self.reporting(&programs, calendar, now, None).await?;
             if calendar.firm_from(&sources, day) > now {
@@ -224,15 +225,22 @@ impl Db<DatabaseTransaction> {
 
 /// Compares each merchant's total with its place in `openings`. A merchant without figures in
 /// the window has a total of zero.
-fn transitions(run_no: i64, day: Day, now: Micros, programs: &[Program]) -> String {
-    let totals = Totals::new(day, programs, true);
+///
+/// `unspent`: who of the openings `o` has no totals.
+fn transitions(
+    run_no: i64,
+    now: Micros,
+    programs: &[Program],
+    totals: &Totals,
+    unspent: &str,
+) -> String {
+    let day = totals.day.0;
     let changes: Vec<_> = programs
         .iter()
         .map(|program| {
             let (no, days) = (program.no, program.window_days);
             let threshold = program.threshold.0;
-            let (day, now) = (day.0, now.0);
-            // SQLite's FULL JOIN looks at all pairs.
+            let now = now.0;
             format!(
                 "SELECT {run_no}, {no}, t.merchant, o.merchant IS NULL, {day}, \
                  t.before_{days}, t.total_{days}, {now} \
@@ -241,8 +249,8 @@ fn transitions(run_no: i64, day: Day, now: Micros, programs: &[Program]) -> Stri
                  WHERE (t.total_{days} > {threshold}) <> (o.merchant IS NOT NULL) \
                  UNION ALL \
                  SELECT {run_no}, {no}, o.merchant, 1 = 0, {day}, 0, 0, {now} \
-                 FROM openings o LEFT JOIN totals t ON t.merchant = o.merchant \
-                 WHERE o.program_no = {no} AND t.merchant IS NULL AND {threshold} >= 0"
+                 FROM openings o \
+                 WHERE o.program_no = {no} AND {threshold} >= 0 AND {unspent}"
             )
         })
         .collect();

@@ -14,13 +14,10 @@ use super::{
         placement::{self, Column, Entity},
     },
 };
-use crate::domain::{Card, Clearance, Merchant, Micros, Placement, PlacementName, PlacementState};
+use crate::domain::{Card, Clearance, Merchant, Placement, PlacementName, PlacementState};
 
 /// A menu has 3 positions; one row more says why, where none is live.
-const MENU_ROWS: u64 = 4;
-
-/// A menu of the past is put together from so many placements.
-const EXPLAINED_ROWS: u64 = 20;
+pub(super) const MENU_ROWS: usize = 4;
 
 /// A placement and its card, if that is still there.
 pub type Shown = (Placement, Option<Card>);
@@ -76,24 +73,8 @@ impl<C: ConnectionTrait> Db<C> {
             .order_by_asc(Column::State)
             .order_by_asc(Column::Position)
             .order_by_asc(Column::No)
-            .limit(MENU_ROWS);
+            .limit(MENU_ROWS as u64);
         self.with_cards(rows).await
-    }
-
-    /// The numbers of placements that a merchant's chat menu may have had then: those of them
-    /// that changed last.
-    pub async fn menu_placements(&self, merchant: &Merchant, at: Micros) -> Result<Vec<i64>> {
-        Ok(Entity::find()
-            .select_only()
-            .column(Column::No)
-            .filter(Column::Merchant.eq(merchant.id()))
-            .filter(Column::Surface.eq(placement::MENU))
-            .filter(Column::CreateTime.lte(at.0))
-            .order_by_desc(Column::UpdateTime)
-            .limit(EXPLAINED_ROWS)
-            .into_tuple()
-            .all(&self.0)
-            .await?)
     }
 
     /// What may be on these notes, given by id: of each the live one and the first that is
@@ -231,7 +212,7 @@ impl Tx {
 
 /// A list for `IN`, its last value repeated up to one of few lengths: each length is a
 /// statement of its own, and a connection keeps only so many prepared.
-fn padded<'a>(values: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(super) fn padded<'a>(values: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut values: Vec<_> = values.collect();
     let length = match values.len() {
         0..=1 => values.len(),

@@ -11,13 +11,10 @@ use sea_orm::{
 use super::{
     Db, Error, Result, Tx,
     entity::{enrollment, enrollment_version, program, program_version},
-    history::{from_json, json},
+    history::json,
+    placements::padded,
 };
 use crate::domain::{Enrollment, EnrollmentName, List, Merchant, Micros, Program, ProgramName};
-
-/// The most programs that one decision looks at; the quota of those that have not ended is
-/// far below.
-const MOST_PROGRAMS: u64 = 1000;
 
 /// A merchant's place on a program's list, by the program's number.
 pub type Listed = (i64, Merchant, List);
@@ -41,36 +38,16 @@ impl<C: ConnectionTrait> Db<C> {
             .collect()
     }
 
-    /// Every program by id: those that have not ended first to be kept, where there are too many.
-    pub async fn programs(&self) -> Result<Vec<Program>> {
-        let rows = program::Entity::find()
-            .order_by_asc(program::Column::State)
-            .order_by_desc(program::Column::No)
-            .limit(MOST_PROGRAMS)
+    /// The programs that no call has ended, by id. Their quota bounds them.
+    pub async fn unended_programs(&self) -> Result<Vec<Program>> {
+        program::Entity::find()
+            .filter(program::Column::State.ne(program::ENDED))
+            .order_by_asc(program::Column::Id)
             .all(&self.0)
-            .await?;
-        let programs = rows.into_iter().map(Program::try_from);
-        let mut programs = programs.collect::<Result<Vec<_>>>()?;
-        programs.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(programs)
-    }
-
-    /// Every program as it stood then, by id.
-    pub async fn programs_at(&self, at: Micros) -> Result<Vec<Program>> {
-        let rows = program_version::Entity::find()
-            .filter(program_version::Column::Time.lte(at.0))
-            .order_by_asc(program_version::Column::No)
-            .order_by_desc(program_version::Column::Version)
-            .all(&self.0)
-            .await?;
-        let mut programs: Vec<Program> = Vec::new();
-        for row in rows {
-            if programs.last().is_none_or(|last| last.no != row.no) {
-                programs.push(from_json(&row.body)?);
-            }
-        }
-        programs.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(programs)
+            .await?
+            .into_iter()
+            .map(Program::try_from)
+            .collect()
     }
 
     /// How many programs have not ended.
@@ -84,7 +61,7 @@ impl<C: ConnectionTrait> Db<C> {
     /// Which lists these merchants are on.
     pub async fn lists(&self, merchants: &[&str]) -> Result<Vec<Listed>> {
         let rows = enrollment::Entity::find()
-            .filter(enrollment::Column::Merchant.is_in(merchants.iter().copied()))
+            .filter(enrollment::Column::Merchant.is_in(padded(merchants.iter().copied())))
             .filter(enrollment::Column::Deleted.eq(false))
             .all(&self.0)
             .await?;
@@ -97,7 +74,7 @@ impl<C: ConnectionTrait> Db<C> {
     pub async fn lists_at(&self, merchants: &[&str], at: Micros) -> Result<Vec<Listed>> {
         use enrollment_version::Column;
         let rows = enrollment_version::Entity::find()
-            .filter(Column::Merchant.is_in(merchants.iter().copied()))
+            .filter(Column::Merchant.is_in(padded(merchants.iter().copied())))
             .filter(Column::Time.lte(at.0))
             .order_by_asc(Column::Merchant)
             .order_by_asc(Column::ProgramNo)

@@ -11,6 +11,7 @@ use sea_orm::{
 use super::{
     Db, Error, Result,
     entity::{spend, spend_day},
+    placements::padded,
 };
 use crate::domain::{Change, Day, Merchant, Micros, Money, Said, Sources, Spend};
 
@@ -23,9 +24,10 @@ struct Figure {
 }
 
 #[derive(FromQueryResult)]
-struct ChangeRow {
+struct Added {
     merchant: String,
     day: i32,
+    source: String,
     time: i64,
     delta: i64,
 }
@@ -46,7 +48,7 @@ impl<C: ConnectionTrait> Db<C> {
             .select_only()
             .columns([Column::Merchant, Column::Day, Column::Source])
             .column_as(Expr::expr(sum), "amount")
-            .filter(Column::Merchant.is_in(merchants.iter().copied()))
+            .filter(Column::Merchant.is_in(padded(merchants.iter().copied())))
             .filter(Column::Day.between(first.0, last.0));
         if let Some(at) = known {
             query = query.filter(Column::Time.lte(at.0));
@@ -69,35 +71,39 @@ impl<C: ConnectionTrait> Db<C> {
         Ok(of)
     }
 
-    /// What these merchants' figures of these days have had added since a moment, by
-    /// merchant; until `now`, by whatever clock it was written. One query.
-    pub async fn spend_changes(
+    /// What these merchants are known to have spent on these days, and what of it has come in
+    /// since a moment; until `now`, by whatever clock it was written. Both of the same rows, so
+    /// that no import comes between. One query.
+    pub async fn spend_since(
         &self,
         merchants: &[&str],
         (first, last): (Day, Day),
         since: Micros,
         now: Micros,
         known: Option<Micros>,
-    ) -> Result<HashMap<Merchant, Vec<Change>>> {
+    ) -> Result<HashMap<Merchant, Spend>> {
         use spend::Column;
         let mut query = spend::Entity::find()
             .select_only()
-            .columns([Column::Merchant, Column::Day, Column::Time, Column::Delta])
-            .filter(Column::Merchant.is_in(merchants.iter().copied()))
-            .filter(Column::Day.between(first.0, last.0))
-            .filter(Column::Time.gt(since.0));
+            .columns([Column::Merchant, Column::Day, Column::Source])
+            .columns([Column::Time, Column::Delta])
+            .filter(Column::Merchant.is_in(padded(merchants.iter().copied())))
+            .filter(Column::Day.between(first.0, last.0));
         if let Some(at) = known {
             query = query.filter(Column::Time.lte(at.0));
         }
-        let mut of: HashMap<Merchant, Vec<Change>> = HashMap::new();
-        for row in query.into_model::<ChangeRow>().all(&self.0).await? {
+        let mut of: HashMap<Merchant, Spend> = HashMap::new();
+        for row in query.into_model::<Added>().all(&self.0).await? {
             let merchant =
                 Merchant::from_id(&row.merchant).ok_or_else(|| Error::corrupt("spend.merchant"))?;
-            of.entry(merchant).or_default().push(Change {
-                time: Micros(row.time).min(now),
-                day: Day(row.day),
-                delta: Money(row.delta),
-            });
+            let spend = of.entry(merchant).or_default();
+            let (day, delta) = (Day(row.day), Money(row.delta));
+            let figures = spend.days.entry(day).or_default();
+            figures.entry(row.source).or_default().0 += delta.0;
+            if row.time > since.0 {
+                let time = Micros(row.time).min(now);
+                spend.changes.push(Change { time, day, delta });
+            }
         }
         Ok(of)
     }

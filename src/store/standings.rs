@@ -7,16 +7,16 @@ use sea_orm::ConnectionTrait;
 
 use super::{Db, Result, programs::Listed};
 use crate::domain::{
-    Calendar, Chance, Day, List, Merchant, Micros, Program, Sources, Spend, Standing,
+    Calendar, Chance, Day, List, Merchant, Micros, Program, ProgramName, Sources, Spend, Standing,
     eligibility::{Terms, decide},
     ledger::SILENT_DAYS,
 };
 
 /// What several merchants are judged by.
-struct Known {
+struct Known<'a> {
     programs: Vec<Program>,
     sources: Sources,
-    calendar: Calendar,
+    calendar: &'a Calendar,
     now: Micros,
     /// By what was known then; `None` for by all that is.
     known: Option<Micros>,
@@ -52,7 +52,7 @@ impl<C: ConnectionTrait> Db<C> {
         calendar: &Calendar,
         now: Micros,
     ) -> Result<HashMap<Merchant, Arc<Standing>>> {
-        let programs = self.programs().await?;
+        let programs = self.programs(now).await?;
         let ids = distinct(merchants);
         let lists = self.lists(&ids).await?;
         self.judged(&ids, programs, lists, calendar, now, None)
@@ -73,6 +73,29 @@ impl<C: ConnectionTrait> Db<C> {
             .await
     }
 
+    /// One merchant's chance with one program, also one that has ended; by what was known
+    /// then, or is now.
+    pub async fn chance(
+        &self,
+        merchant: &Merchant,
+        program: &ProgramName,
+        calendar: &Calendar,
+        at: Micros,
+        known: Option<Micros>,
+    ) -> Result<Option<Chance>> {
+        let Some(program) = self.program_known(program, known).await? else {
+            return Ok(None);
+        };
+        let ids = [merchant.id()];
+        let lists = match known {
+            Some(at) => self.lists_at(&ids, at).await?,
+            None => self.lists(&ids).await?,
+        };
+        let programs = vec![program];
+        let standings = self.judged(&ids, programs, lists, calendar, at, known);
+        Ok(only(standings.await?, merchant).chances.pop())
+    }
+
     /// Each merchant's standing, were these the programs.
     pub(super) async fn judged(
         &self,
@@ -86,7 +109,7 @@ impl<C: ConnectionTrait> Db<C> {
         let known = Known {
             sources: self.reporting(&programs, calendar, now, known).await?,
             programs,
-            calendar: *calendar,
+            calendar,
             now,
             known,
         };
@@ -107,7 +130,8 @@ impl<C: ConnectionTrait> Db<C> {
             .collect())
     }
 
-    /// What sources have said of the days that a decision on any of these terms reads.
+    /// What sources have said of the days that a decision on any of these terms reads; those
+    /// that are awaited.
     pub(super) async fn reporting(
         &self,
         programs: &[Program],
@@ -120,15 +144,21 @@ impl<C: ConnectionTrait> Db<C> {
             .iter()
             .map(|program| program.terms().reads_from(today, calendar));
         let first = read.min().unwrap_or(today) - SILENT_DAYS;
-        self.sources(first, today, known).await
+        let mut sources = self.sources(first, today, known).await?;
+        sources.0.retain(|name, _| calendar.sources.admit(name));
+        Ok(sources)
     }
 
     /// The merchants' figures, with their history where the present ones do not suffice.
-    async fn known_spend(&self, ids: &[&str], known: &Known) -> Result<HashMap<Merchant, Spend>> {
+    async fn known_spend(
+        &self,
+        ids: &[&str],
+        known: &Known<'_>,
+    ) -> Result<HashMap<Merchant, Spend>> {
         let (terms, today) = (known.terms(), known.today());
         let read = terms
             .iter()
-            .map(|terms| terms.reads_from(today, &known.calendar));
+            .map(|terms| terms.reads_from(today, known.calendar));
         let first = read.min().unwrap_or(today);
         let mut spend = self.spend(ids, first, today, known.known).await?;
         let short = |spend: &Spend| {
@@ -146,17 +176,15 @@ impl<C: ConnectionTrait> Db<C> {
         let ids: Vec<_> = unsure.iter().map(Merchant::id).collect();
         let looked = terms
             .iter()
-            .map(|terms| terms.looks_from(today, &known.calendar));
+            .map(|terms| terms.looks_from(today, known.calendar));
         let since = known.calendar.zone.start(looked.min().unwrap_or(today));
-        let changes = self.spend_changes(&ids, (first, today), since, known.now, known.known);
-        for (merchant, changes) in changes.await? {
-            spend.entry(merchant).or_default().changes = changes;
-        }
+        let whole = self.spend_since(&ids, (first, today), since, known.now, known.known);
+        spend.extend(whole.await?);
         Ok(spend)
     }
 }
 
-impl Known {
+impl Known<'_> {
     fn today(&self) -> Day {
         self.calendar.zone.day(self.now)
     }
@@ -177,7 +205,7 @@ impl Known {
                 &program.terms(),
                 spend,
                 &self.sources,
-                &self.calendar,
+                self.calendar,
                 self.now,
             ),
             program: program.clone(),

@@ -6,7 +6,7 @@ use crate::domain::{Day, Program};
 
 /// Windows of a decision day and, if wanted, of the day before it.
 pub(super) struct Totals {
-    day: Day,
+    pub(super) day: Day,
     windows: BTreeSet<i32>,
     before: bool,
 }
@@ -35,14 +35,8 @@ impl Totals {
     /// windows. Only numbers of ours stand in it.
     pub fn select(&self) -> String {
         let sums: Vec<_> = self.windows().map(|days| self.sums(days)).collect();
-        let longest = self.windows().max().unwrap_or(0);
-        let first = self.day - longest - i32::from(self.before);
-        format!(
-            "SELECT merchant, {} FROM spend WHERE day >= {} AND day < {} GROUP BY merchant",
-            sums.join(", "),
-            first.0,
-            self.day.0,
-        )
+        let (sums, within) = (sums.join(", "), self.within());
+        format!("SELECT merchant, {sums} FROM spend WHERE {within} GROUP BY merchant")
     }
 
     fn sums(&self, days: i32) -> String {
@@ -52,6 +46,13 @@ impl Totals {
         }
         let before = self.sum(self.day - 1, days);
         format!("{total} AS total_{days}, {before} AS before_{days}")
+    }
+
+    /// Whether a row of `spend` is within the windows.
+    pub fn within(&self) -> String {
+        let longest = self.windows().max().unwrap_or(0);
+        let first = self.day - longest - i32::from(self.before);
+        format!("day >= {} AND day < {}", first.0, self.day.0)
     }
 
     /// The window of that day.

@@ -6,7 +6,7 @@ has set up what is asked for here: a merchant with a chat menu, and two notes wi
 whose WeCom contact is an acquisition link.
 
     tests/tools/with-tools sh -c '"$TEST_PYTHON" tests/bff/bff.py --target 127.0.0.1:50051 \
-        --merchant klook --notes n1,n2'
+        --merchant klook --notes hongkong-3-days,tokyo-food'
 
 Prints one line of JSON; exit status 1 and a sentence on the first thing that is not as the
 contract says.

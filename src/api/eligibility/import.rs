@@ -80,7 +80,7 @@ impl Inlet<'_> {
         }
         let (today, mut entries) = (self.app.today(), Vec::with_capacity(count));
         for (index, wire) in (self.index..).zip(message.entries) {
-            match entry(wire, today) {
+            match entry(wire, today, self.app.sources()) {
                 Ok(entry) => entries.push(entry),
                 Err(violation) => self.reject(Rejection {
                     index,

@@ -6,8 +6,8 @@ use super::super::{
     wire::timestamp,
 };
 use crate::domain::{
-    Chance, Day, Merchant, Micros, Money, SpendDay, SpendEntry, Violation, eligibility::State,
-    money::CURRENCY,
+    Chance, Day, Merchant, Micros, Money, SourceNames, SpendDay, SpendEntry, Violation,
+    eligibility::State, money::CURRENCY,
 };
 
 pub fn day(date: Option<common::Date>) -> Result<Day, &'static str> {
@@ -37,12 +37,16 @@ fn money(amount: Money) -> common::Money {
     }
 }
 
-pub fn entry(entry: pb::SpendEntry, today: Day) -> Result<SpendEntry, Violation> {
+pub fn entry(
+    entry: pb::SpendEntry,
+    today: Day,
+    sources: &SourceNames,
+) -> Result<SpendEntry, Violation> {
     let amount = entry.amount.ok_or("required");
     SpendEntry::new(
         Merchant::parse(&entry.merchant),
         day(entry.day),
-        &entry.source,
+        sources.source(&entry.source),
         amount.and_then(|m| Money::from_parts(&m.currency_code, m.units, m.nanos)),
         today,
     )

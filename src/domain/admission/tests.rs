@@ -138,8 +138,12 @@ fn each_gate_has_its_word() {
 #[test]
 fn a_refusal_is_of_the_program_that_came_nearest() {
     let nearer: &[(&str, Change)] = &[
-        ("denied", denied),
+        ("over", |c| {
+            denied(c);
+            ended(c);
+        }),
         ("ended", ended),
+        ("denied", denied),
         ("paused", paused),
         ("surface", one_surface),
         ("kind", one_kind),

@@ -38,6 +38,7 @@ fn thirty() -> i32 {
 const CALENDAR: Calendar = Calendar {
     zone: Zone::SHANGHAI,
     closing_wait: Duration::from_secs(36 * 60 * 60),
+    sources: SourceNames::ANY,
 };
 
 fn micros(text: &str) -> Micros {
@@ -162,4 +163,31 @@ fn the_tables_hold_in_every_zone_of_the_host() {
         assert!(done.status.success(), "{zone}: {output}");
         assert!(output.contains("1 passed"), "{zone}: {output}");
     }
+}
+
+/// Work grows with the corrections, not with their square.
+#[test]
+fn a_day_corrected_time_and_again_is_decided_at_once() {
+    const CORRECTIONS: i64 = 50_000;
+    let now = micros("2026-01-20T12:00:00");
+    let yesterday = CALENDAR.zone.day(now) - 1;
+    let mut spend = Spend::default();
+    let figures = spend.days.entry(yesterday).or_default();
+    figures.insert("juguang".to_owned(), Money(CORRECTIONS));
+    let change = |i: i64| Change {
+        time: Micros(now.0 - i),
+        day: yesterday,
+        delta: Money(1),
+    };
+    spend.changes.extend((0..CORRECTIONS).map(change));
+    let terms = Terms {
+        threshold: Money(100_000),
+        window_days: 30,
+        configuration_grace_days: 0,
+        serving_grace_days: 7,
+    };
+    let began = std::time::Instant::now();
+    let decision = decide(&terms, &spend, &Sources::default(), &CALENDAR, now);
+    assert_eq!(decision.state, State::Locked);
+    assert!(began.elapsed() < Duration::from_secs(2));
 }

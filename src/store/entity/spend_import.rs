@@ -18,6 +18,8 @@ pub struct Model {
     pub unchanged: i64,
     pub replaced: i64,
     pub finish_time: Option<i64>,
+    /// When something last came with it.
+    pub update_time: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -39,6 +39,12 @@ impl MigrationTrait for Migration {
             index("enrollments_merchant", "enrollments", &["merchant"]),
             index("transitions_merchant", "transitions", &["merchant"]),
             index("transitions_run", "transitions", &["run_no"]),
+            index(
+                "spend_imports_update_time",
+                "spend_imports",
+                &["update_time"],
+            ),
+            index("spend_days_day", "spend_days", &["day"]),
         ] {
             manager.create_index(index).await?;
         }
@@ -148,6 +154,7 @@ fn spend_imports(m: &SchemaManager<'_>) -> TableCreateStatement {
         .col(amount("unchanged"))
         .col(amount("replaced"))
         .col(maybe_time("finish_time"))
+        .col(time("update_time"))
         .take()
 }
 

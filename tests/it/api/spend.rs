@@ -7,7 +7,7 @@ use mingpian::{
         common,
         pb::{self, eligibility::State},
     },
-    domain::{Day, Micros, Zone},
+    domain::{Day, Merchant, Micros, Money, SpendEntry, Zone},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -31,6 +31,7 @@ on_both_engines!(
     eligibilities_are_listed_by_program,
     a_thousand_of_the_longest_entries_fit,
     an_import_may_outlast_the_deadline_of_other_calls,
+    where_sources_are_named_others_are_rejected_and_not_awaited,
 );
 
 struct Spend {
@@ -109,8 +110,7 @@ impl Spend {
 }
 
 fn noon(now: Micros) -> Micros {
-    // Tomorrow's: what was made at the start is known by then.
-    Zone::SHANGHAI.start(Zone::SHANGHAI.day(now) + 1) + DAY / 2
+    Zone::SHANGHAI.start(Zone::SHANGHAI.day(now)) + DAY / 2
 }
 
 fn message(entries: Vec<pb::SpendEntry>) -> pb::ImportSpendRequest {
@@ -356,9 +356,9 @@ async fn eligibilities_are_listed_by_program(engine: Engine) {
 
 async fn a_thousand_of_the_longest_entries_fit(engine: Engine) {
     let mut s = Spend::start(engine).await;
-    let mut entry = s.entry(1, -999_999_999_999);
+    let mut entry = s.entry(1, -999_999_999);
     entry.source = "s".repeat(32);
-    entry.amount = yuan("CNY", -999_999_999_999, -990_000_000);
+    entry.amount = yuan("CNY", -999_999_999, -990_000_000);
     let entries = (0..1000).map(|n| pb::SpendEntry {
         merchant: format!("merchants/{n:063}"),
         ..entry.clone()
@@ -390,4 +390,39 @@ async fn an_import_may_outlast_the_deadline_of_other_calls(engine: Engine) {
         late.code(),
         Code::DeadlineExceeded | Code::Cancelled
     ));
+}
+
+async fn where_sources_are_named_others_are_rejected_and_not_awaited(engine: Engine) {
+    for (more, named) in [("", false), ("[spend]\nsources = [\"juguang\"]\n", true)] {
+        let mut s = Spend::start_with(engine, more).await;
+        // As if from before the setting.
+        let stray = SpendEntry {
+            merchant: Merchant::from_id("klook").unwrap(),
+            day: s.today() - 20,
+            source: "juguan".into(),
+            amount: Money(1),
+        };
+        let mut import = s.server.app.import_spend("test").await.unwrap();
+        import.chunk(&[stray], 0).await.unwrap();
+        let missing = s.get(None).await.unwrap().missing_days;
+        assert_eq!(missing.is_empty(), named, "{missing:?}");
+
+        let mut entry = s.entry(1, 10);
+        entry.source = "juguan".into();
+        let answer = s.send(vec![vec![s.entry(1, 10), entry]]).await.unwrap();
+        let fields: Vec<_> = answer.rejections.iter().map(|r| &*r.field).collect();
+        let wanted: &[&str] = if named { &["source"] } else { &[] };
+        assert_eq!(fields, wanted);
+        let request = pb::CompleteSpendDayRequest {
+            source: "juguan".into(),
+            day: Some(date(s.today() - 1)),
+            ..Default::default()
+        };
+        let completed = s.client.complete_spend_day(request).await;
+        if named {
+            malformed(completed, &["source"]);
+        } else {
+            completed.unwrap();
+        }
+    }
 }

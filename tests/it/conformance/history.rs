@@ -3,7 +3,8 @@
 use mingpian::domain::{Card, CardState, Micros, Placement, PlacementState};
 
 use super::{
-    AUTHOR, NOW, SECOND, Stage, card, clearance, insert_card, insert_placement, menu, placement,
+    AUTHOR, NOW, SECOND, Stage, card, clearance, insert_card, insert_placement, menu, note,
+    placement,
 };
 use crate::{on_both_engines, support::Engine};
 
@@ -14,6 +15,7 @@ on_both_engines!(
     a_card_that_changes_after_the_placement_is_shown_as_it_stood,
     versions_are_told_apart_by_number_of_version,
     the_same_version_twice_is_a_conflict,
+    a_menu_of_the_past_has_what_was_live_then,
 );
 
 /// Versions of cards, then of placements, as `no/version/time/author`.
@@ -193,4 +195,44 @@ async fn the_same_version_twice_is_a_conflict(engine: Engine) {
     let tx = s.store.begin().await.unwrap();
     let again = tx.change_placement(&clear, &p, AUTHOR).await;
     assert!(again.unwrap_err().is_conflict());
+}
+
+async fn a_menu_of_the_past_has_what_was_live_then(engine: Engine) {
+    let s = Stage::new(engine).await;
+    let first = s.add_card(card("klook", "main")).await;
+    let other = s.add_card(card("other", "main")).await;
+    s.add_placement(placement(&other, "other", menu(1))).await;
+    s.add_placement(placement(&first, "note", note("n"))).await;
+    let two = s.add_placement(placement(&first, "two", menu(2))).await;
+    let one = s.add_placement(placement(&first, "one", menu(1))).await;
+    // Many that came and went while those stood.
+    for i in 0..25 {
+        let brief = placement(&first, &format!("brief{i}"), menu(3));
+        let brief = s.add_placement(brief).await;
+        let gone = brief.to(PlacementState::Deleted, NOW + SECOND);
+        s.write(async |tx| tx.withdraw_placement(&gone, AUTHOR).await.unwrap())
+            .await;
+    }
+    let paused = one.to(PlacementState::Paused, NOW + 2 * SECOND);
+    let gone = two.to(PlacementState::Deleted, NOW + 4 * SECOND);
+    s.write(async |tx| {
+        tx.withdraw_placement(&paused, AUTHOR).await.unwrap();
+        tx.withdraw_placement(&gone, AUTHOR).await.unwrap();
+    })
+    .await;
+    let menu = async |at: i64| -> Vec<_> {
+        let reads = s.store.reads();
+        let shown = reads.menu_at(first.merchant(), Micros(at)).await.unwrap();
+        assert!(shown.iter().all(|(_, c)| c.as_ref() == Some(&first)));
+        shown.into_iter().map(|(p, _)| p).collect()
+    };
+    let at = |seconds: i64| NOW.0 + seconds * 1_000_000;
+    assert_eq!(menu(NOW.0 - 1).await, []);
+    // At most as many as a menu of now looks at, in its order.
+    let then = menu(NOW.0).await;
+    assert_eq!(then.len(), 4);
+    assert_eq!(then[..2], [one.clone(), two.clone()]);
+    assert_eq!(menu(at(1)).await, [one, two.clone()]);
+    assert_eq!(menu(at(2)).await, [two, paused.clone()]);
+    assert_eq!(menu(at(4)).await, [paused]);
 }

@@ -25,6 +25,7 @@ on_both_engines!(
     the_same_version_of_a_program_twice_is_a_conflict,
     programs_go_by_the_bytes_of_their_ids,
     what_has_ended_is_not_counted,
+    a_decision_looks_at_what_is_not_over_or_at_what_ended_last,
     lists_are_known_as_they_stood,
     an_enrollment_is_written_over_and_its_versions_stay,
     enrollments_go_by_the_bytes_of_their_merchants,
@@ -99,7 +100,6 @@ async fn a_program_reads_back_as_written(engine: Engine) {
     };
     save(&s, &next).await;
     assert_eq!(reads.program(&odd.name).await.unwrap(), Some(next.clone()));
-    assert!(reads.programs().await.unwrap().contains(&next));
     let other = ProgramName::new("od").unwrap();
     assert_eq!(reads.program(&other).await.unwrap(), None);
 }
@@ -204,7 +204,8 @@ async fn programs_go_by_the_bytes_of_their_ids(engine: Engine) {
     };
     let reads = s.store.reads();
     assert_eq!(ids(reads.programs_page("", 100).await.unwrap()), expected);
-    assert_eq!(ids(reads.programs().await.unwrap()), expected);
+    assert_eq!(ids(reads.programs(NOW).await.unwrap()), expected);
+    assert_eq!(ids(reads.unended_programs().await.unwrap()), expected);
     assert_eq!(ids(reads.programs_at(NOW).await.unwrap()), expected);
     for (i, id) in expected.iter().enumerate() {
         let page = reads.programs_page(id, 2).await.unwrap();
@@ -224,6 +225,61 @@ async fn what_has_ended_is_not_counted(engine: Engine) {
     assert_eq!(count().await, 2);
     save(&s, &paused.to(ProgramState::Ended, NOW)).await;
     assert_eq!(count().await, 1);
+}
+
+async fn a_decision_looks_at_what_is_not_over_or_at_what_ended_last(engine: Engine) {
+    let s = Stage::new(engine).await;
+    let default = ProgramName::new("default").unwrap();
+    let default = s.store.reads().program(&default).await.unwrap().unwrap();
+    let long_ended = Program {
+        end_time: Some(NOW + 2 * SECOND),
+        ..program("a")
+    };
+    let a = add(&s, long_ended).await;
+    let b = add(&s, program("b")).await;
+    let dated = Program {
+        end_time: Some(NOW + 8 * SECOND),
+        ..program("c")
+    };
+    add(&s, dated).await;
+    save(&s, &b.to(ProgramState::Ended, NOW + 4 * SECOND)).await;
+    // Over by its date long before the call.
+    save(&s, &a.to(ProgramState::Ended, NOW + 9 * SECOND)).await;
+    save(&s, &default.to(ProgramState::Ended, NOW + 6 * SECOND)).await;
+
+    let ids = |programs: Vec<Program>| -> Vec<String> {
+        let ids = programs.iter().map(|p| p.name.id().to_owned());
+        ids.collect()
+    };
+    let reads = s.store.reads();
+    for (seconds, expected) in [
+        (0, &["a", "b", "c", "default"][..]),
+        (2, &["b", "c", "default"]),
+        (4, &["c", "default"]),
+        (6, &["c"]),
+        (8, &["c"]),
+        (9, &["c"]),
+    ] {
+        let then = reads.programs_at(NOW + seconds * SECOND).await.unwrap();
+        assert_eq!(ids(then), expected, "{seconds}");
+    }
+    let now = async |seconds: u32| ids(reads.programs(NOW + seconds * SECOND).await.unwrap());
+    assert_eq!(now(7).await, ["c"]);
+    assert_eq!(now(8).await, ["c"]);
+    let c = reads.program(&ProgramName::new("c").unwrap()).await;
+    save(
+        &s,
+        &c.unwrap()
+            .unwrap()
+            .to(ProgramState::Ended, NOW + 7 * SECOND),
+    )
+    .await;
+    assert_eq!(now(10).await, ["c"]);
+    let unended = reads.unended_programs().await.unwrap();
+    assert_eq!(unended, []);
+    // Of those that calls have ended, by the date where that came first.
+    let then = reads.programs_at(NOW + 30 * SECOND).await.unwrap();
+    assert_eq!(ids(then), ["c"]);
 }
 
 async fn lists_are_known_as_they_stood(engine: Engine) {

@@ -12,6 +12,7 @@ use crate::{on_both_engines, support::Engine};
 on_both_engines!(
     figures_are_accepted_then_unchanged_then_replaced,
     a_replaced_figure_stays_known_as_of_then,
+    figures_come_with_what_was_added_since,
     figures_in_one_chunk_count_as_if_one_by_one,
     sources_add_up_and_refunds_are_negative,
     a_large_chunk_mixes_new_old_and_changed,
@@ -21,6 +22,8 @@ on_both_engines!(
     a_days_first_figure_dates_its_source,
     a_complete_day_keeps_its_first_word,
     an_import_is_gone_on_with_by_one_alone,
+    an_import_begins_anew_where_another_came_later,
+    what_comes_late_with_an_old_import_is_news,
 );
 
 const DAY: Day = Day(20_400);
@@ -59,8 +62,10 @@ async fn begin(s: &Stage, file: Option<&str>) -> SpendImport {
 /// One committed chunk.
 async fn import(s: &Stage, entries: &[SpendEntry], now: Micros) -> SpendCounts {
     let no = begin(s, None).await.no;
-    s.write(async |tx| tx.import_chunk(no, entries, now).await.unwrap())
-        .await
+    let (_turn, tx) = s.store.begin_import().await.unwrap();
+    let counts = tx.import_chunk(no, entries, now).await.unwrap();
+    tx.commit().await.unwrap();
+    counts
 }
 
 /// The sum of all days of a merchant, in cents.
@@ -114,6 +119,36 @@ async fn a_replaced_figure_stays_known_as_of_then(engine: Engine) {
     assert_eq!(total(&s, "a", None).await, 200);
 }
 
+/// Figures and changes are of the same rows: what was added since is part of the figure.
+async fn figures_come_with_what_was_added_since(engine: Engine) {
+    let s = Stage::new(engine).await;
+    for (seconds, cents) in [(0, 500), (10, 700), (20, 200)] {
+        import(&s, &[entry("a", "juguang", cents)], NOW + seconds * SECOND).await;
+    }
+    import(&s, &[entry("a", "qianfan", 9)], NOW + 15 * SECOND).await;
+    let days = (DAY, DAY);
+    for (since, known, sum, added) in [
+        (0, None, 209, &[(10, 200), (15, 9), (18, -500)][..]),
+        (10, None, 209, &[(15, 9), (18, -500)]),
+        (20, None, 209, &[]),
+        (0, Some(NOW + 15 * SECOND), 709, &[(10, 200), (15, 9)]),
+    ] {
+        let (since, now) = (NOW + since * SECOND, NOW + 18 * SECOND);
+        let reads = s.store.reads();
+        let spend = reads.spend_since(&["a", "b"], days, since, now, known);
+        let mut spend = spend.await.unwrap();
+        let found = spend.remove(&merchant("a")).unwrap();
+        assert!(spend.is_empty());
+        assert_eq!(found.of_day(DAY), Some(Money(sum)));
+        let mut changes: Vec<_> = found.changes.iter().map(|c| (c.time, c.delta)).collect();
+        changes.sort_unstable();
+        let expected = added
+            .iter()
+            .map(|(t, cents)| (NOW + *t * SECOND, Money(*cents)));
+        assert_eq!(changes, expected.collect::<Vec<_>>());
+    }
+}
+
 async fn figures_in_one_chunk_count_as_if_one_by_one(engine: Engine) {
     let s = Stage::new(engine).await;
     let chunk = [10, 10, 20, 10].map(|cents| entry("a", "juguang", cents));
@@ -154,10 +189,10 @@ async fn a_large_chunk_mixes_new_old_and_changed(engine: Engine) {
 async fn a_chunk_that_is_not_committed_never_was(engine: Engine) {
     let s = Stage::new(engine).await;
     let no = begin(&s, None).await.no;
-    let tx = s.store.begin().await.unwrap();
+    let (turn, tx) = s.store.begin_import().await.unwrap();
     let chunk = [entry("a", "juguang", 1)];
     tx.import_chunk(no, &chunk, NOW).await.unwrap();
-    drop(tx);
+    drop((tx, turn));
     assert_eq!(total(&s, "a", None).await, 0);
     assert_eq!(import(&s, &chunk, NOW).await, counts(1, 0, 0));
 }
@@ -248,7 +283,7 @@ async fn an_import_is_gone_on_with_by_one_alone(engine: Engine) {
 
     let advance = async |from: &SpendImport, to| {
         let tx = s.store.begin().await.unwrap();
-        let done = tx.advance_import(from, to, counts(1, 2, 3)).await;
+        let done = tx.advance_import(from, to, counts(1, 2, 3), NOW).await;
         tx.commit().await.unwrap();
         done
     };
@@ -264,4 +299,33 @@ async fn an_import_is_gone_on_with_by_one_alone(engine: Engine) {
         .await;
     assert_eq!(reads.unfinished_import("digest", NOW).await.unwrap(), None);
     assert!(advance(&kept, 200).await.unwrap_err().is_conflict());
+}
+
+async fn an_import_begins_anew_where_another_came_later(engine: Engine) {
+    let s = Stage::new(engine).await;
+    begin(&s, Some("cut")).await;
+    let later = begin(&s, Some("later")).await;
+    let reads = s.store.reads();
+    assert_eq!(reads.unfinished_import("cut", NOW).await.unwrap(), None);
+    let unfinished = reads.unfinished_import("later", NOW).await.unwrap();
+    assert_eq!(unfinished, Some(later));
+}
+
+async fn what_comes_late_with_an_old_import_is_news(engine: Engine) {
+    let s = Stage::new(engine).await;
+    let old = begin(&s, Some("old")).await;
+    begin(&s, Some("new")).await;
+    let later = NOW + 1000 * SECOND;
+    assert!(s.store.reads().latest_news().await.unwrap().unwrap() < later);
+    s.write(async |tx| {
+        let advanced = tx.advance_import(&old, 100, counts(1, 0, 0), later).await;
+        advanced.unwrap();
+    })
+    .await;
+    let reads = s.store.reads();
+    assert_eq!(reads.latest_news().await.unwrap(), Some(later));
+    let end = later + SECOND;
+    s.write(async |tx| tx.finish_import(&old, end).await.unwrap())
+        .await;
+    assert_eq!(reads.latest_news().await.unwrap(), Some(end));
 }

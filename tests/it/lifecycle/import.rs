@@ -26,7 +26,7 @@ fn today() -> Day {
     Zone::SHANGHAI.day(Clock::default().now())
 }
 
-fn command(scratch: &Scratch, file: &str) -> Command {
+pub fn command(scratch: &Scratch, file: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mingpian"));
     command
         .args(["import-spend", file, "--config"])
@@ -124,6 +124,20 @@ async fn rejected_rows_are_written_beside_the_file(engine: Engine) {
     for ((n, (field, row)), line) in (3..).zip(&rows).zip(lines) {
         assert!(line.starts_with(&format!("{n},{field},")), "{line}");
         assert!(line.ends_with(row), "{line}");
+    }
+    // Line ends of Windows, blank lines, and a last line that does not end.
+    for (text, lines) in [
+        ("a,b,c,d,CNY\r\n\r\ne,f,g,h,CNY\r\n", ["2,", "4,"]),
+        ("\na,b,c,d,CNY\n\n\ne,f,g,h,CNY", ["3,", "6,"]),
+    ] {
+        let text = format!("merchant,day,source,amount,currency\n{text}");
+        fs::write(&file, text).unwrap();
+        assert_eq!(run(&s, &file, &[]).0, 65);
+        let rejects = fs::read_to_string(s.file("f.csv.rejects.csv")).unwrap();
+        for (line, begins) in rejects.lines().skip(1).zip(lines) {
+            assert!(line.starts_with(begins), "{begins} in {rejects}");
+        }
+        assert_eq!(rejects.lines().count(), 3);
     }
     // What is mended leaves nothing behind.
     fs::write(

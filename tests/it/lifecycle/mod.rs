@@ -4,6 +4,7 @@ mod away;
 mod canary;
 mod http;
 mod import;
+mod importers;
 mod kill;
 mod openings;
 mod privacy;

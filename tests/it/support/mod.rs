@@ -18,8 +18,8 @@ use mingpian::{
     app::{Ambient, App},
     config::{self, Flags, Settings},
     domain::{
-        Calendar, Chance, ContactKind, Merchant, Micros, Money, Program, ProgramName, Sources,
-        Spend, Standing, Zone, eligibility::decide,
+        Calendar, Chance, ContactKind, Merchant, Micros, Money, Program, ProgramName, SourceNames,
+        Sources, Spend, Standing, Zone, eligibility::decide,
     },
     server::Server,
     store::Store,
@@ -202,6 +202,7 @@ pub fn open_standing(merchant: &Merchant) -> Standing {
     let calendar = Calendar {
         zone: Zone::SHANGHAI,
         closing_wait: Duration::ZERO,
+        sources: SourceNames::ANY,
     };
     let (spend, sources) = (Spend::default(), Sources::default());
     let decision = decide(&program.terms(), &spend, &sources, &calendar, Micros(0));

@@ -69,9 +69,9 @@ async fn lists_open_and_close(engine: Engine) {
     api.end_program("default", "").await.unwrap();
     api.place("menu", in_menu(1)).await.unwrap();
     let denied = api.enroll("open", "klook", List::Deny).await.unwrap();
-    assert_eq!(api.menu_absence().await, pb::ErrorReason::ProgramEnded);
+    assert_eq!(api.menu_absence().await, pb::ErrorReason::NotEnrolled);
     let more = api.place("more", in_menu(2)).await;
-    refused(more, Code::FailedPrecondition, "PROGRAM_ENDED");
+    refused(more, Code::FailedPrecondition, "NOT_ENROLLED");
     api.unroll("open", "klook", &denied.etag).await.unwrap();
     assert_eq!(api.menu().await.items.len(), 3);
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use mingpian::{
     domain::{
-        Calendar, Day, Micros, Money, Program, ProgramName, ProgramState, Zone,
+        Calendar, Day, Micros, Money, Program, ProgramName, ProgramState, SourceNames, Zone,
         eligibility::{State, Terms},
     },
     store::Tx,
@@ -32,6 +32,7 @@ const SOURCES: [&str; 2] = ["juguang", "qianfan"];
 const CALENDAR: Calendar = Calendar {
     zone: Zone::SHANGHAI,
     closing_wait: Duration::from_secs(36 * 60 * 60),
+    sources: SourceNames::ANY,
 };
 
 #[derive(Clone, Debug)]

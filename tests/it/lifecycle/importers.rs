@@ -1,0 +1,139 @@
+//! Imports leave room for everything else.
+
+use std::{fs, time::Duration};
+
+use futures_util::future::join_all;
+use mingpian::{
+    api::pb,
+    domain::{Micros, Zone},
+    store::{Options, Store},
+};
+use sea_orm::DatabaseConnection;
+use tokio::time::{Instant, sleep};
+use tonic::Code;
+
+use super::{column, database, import, path};
+use crate::support::{Engine, ProgramClient, TestServer, get_menu, refused};
+
+async fn pause_and_resume(programs: &mut ProgramClient) {
+    let name = "programs/default".to_owned();
+    let request = pb::PauseProgramRequest {
+        name: name.clone(),
+        ..Default::default()
+    };
+    programs.pause_program(request).await.unwrap();
+    let request = pb::ResumeProgramRequest {
+        name,
+        ..Default::default()
+    };
+    programs.resume_program(request).await.unwrap();
+}
+
+async fn one_day(server: &TestServer, n: i32) -> pb::ImportSpendRequest {
+    let day = Zone::SHANGHAI.day(server.clock.now()) - 1;
+    let (year, month, day) = day.date();
+    let entry = pb::SpendEntry {
+        merchant: format!("merchants/m{n}"),
+        day: Some(mingpian::api::common::Date {
+            year,
+            month: month.cast_signed(),
+            day: day.cast_signed(),
+        }),
+        source: "juguang".into(),
+        amount: Some(mingpian::api::common::Money {
+            currency_code: "CNY".into(),
+            units: 1,
+            nanos: 0,
+        }),
+    };
+    pb::ImportSpendRequest {
+        entries: vec![entry],
+    }
+}
+
+async fn becomes(db: &DatabaseConnection, sql: &str, wanted: &str) {
+    let started = Instant::now();
+    while column(db, sql).await != [wanted] {
+        assert!(started.elapsed() < Duration::from_secs(20), "{sql}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Another replica takes long over a chunk.
+#[tokio::test(flavor = "multi_thread")]
+async fn importers_that_wait_leave_the_connections_to_calls() {
+    // As many as one replica takes.
+    const STREAMS: i32 = 8;
+    let more = "[store]\nmax_connections = 4\n";
+    let server = TestServer::gated(Engine::Postgres, more).await;
+    let other = Options {
+        url: server.scratch.url.clone().into(),
+        max_connections: 1,
+        acquire_timeout: Duration::from_secs(5),
+        statement_timeout: Duration::from_secs(5),
+    };
+    let other = Store::open(&other).await.unwrap();
+    let (turn, tx) = other.begin_import().await.unwrap();
+
+    let client = server.eligibilities().await;
+    let streams = join_all((0..STREAMS).map(async |n| {
+        let messages = tokio_stream::once(one_day(&server, n).await);
+        client.clone().import_spend(messages).await
+    }));
+    let db = database(&server.scratch).await;
+    let meanwhile = async {
+        let begun = "SELECT CAST(count(*) AS text) FROM spend_imports";
+        becomes(&db, begun, &STREAMS.to_string()).await;
+        let waiting = "SELECT CAST(count(*) AS text) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event = 'advisory'";
+        becomes(&db, waiting, "1").await;
+        let one_more = tokio_stream::once(one_day(&server, STREAMS).await);
+        let one_more = server.eligibilities().await.import_spend(one_more).await;
+        refused(one_more, Code::Unavailable, "OVERLOADED");
+        pause_and_resume(&mut server.programs().await).await;
+        let menu = get_menu("klook");
+        server.serving().await.get_chat_menu(menu).await.unwrap();
+        assert_eq!(column(&db, waiting).await, ["1"]);
+        server.clock.advance(Duration::from_secs(60));
+        let released = server.clock.now();
+        tx.rollback().await.unwrap();
+        drop(turn);
+        released
+    };
+    let (answers, released): (Vec<_>, Micros) = tokio::join!(streams, meanwhile);
+    for answer in answers {
+        assert_eq!(answer.unwrap().into_inner().accepted, 1);
+    }
+    // Nobody could have been told of a figure before it was written.
+    let early = format!("SELECT merchant FROM spend WHERE time < {}", released.0);
+    assert!(column(&db, &early).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_is_paused_while_another_process_imports_into_sqlite() {
+    let server = TestServer::gated(Engine::Sqlite, "").await;
+    let day = Zone::SHANGHAI.day(server.clock.now()) - 1;
+    let rows: String = (0..200_000)
+        .map(|n| format!("m{n},{day},juguang,1,CNY\n"))
+        .collect();
+    let file = path(&server.scratch, "f.csv");
+    fs::write(
+        &file,
+        format!("merchant,day,source,amount,currency\n{rows}"),
+    )
+    .unwrap();
+    let mut programs = server.programs().await;
+    let mut importing = import::command(&server.scratch, &file).spawn().unwrap();
+    let (mut times, mut longest) = (0, Duration::ZERO);
+    let code = loop {
+        if let Some(code) = importing.try_wait().unwrap() {
+            break code;
+        }
+        let started = Instant::now();
+        pause_and_resume(&mut programs).await;
+        longest = longest.max(started.elapsed());
+        times += 1;
+    };
+    eprintln!("{times} times, the longest in {longest:?}");
+    assert!(code.success() && times >= 5, "{code}, {times}");
+}
