@@ -35,7 +35,7 @@ pub use preview::{Preview, Sample};
 pub use principal::{Principal, Scope};
 pub use provenance::{Evidence, Provenance, Verdict};
 pub use serving::{Item, Menu, Outcome, Viewer};
-pub use spend::SpendImport;
+pub use spend::{CHUNK_ROWS, SpendImport};
 pub use tap::Tap;
 pub use write::{Call, RequestId};
 

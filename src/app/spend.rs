@@ -13,6 +13,10 @@ use crate::{
     store::{self, Store},
 };
 
+/// Figures that make a good chunk, where there are many: enough that a transaction's cost is
+/// shared by many, few enough to lose little by a kill and to keep others waiting but shortly.
+pub const CHUNK_ROWS: usize = 50_000;
+
 /// How long a file that was cut may be gone on with. After that others may have brought newer
 /// figures, and it is taken in from its beginning.
 const RESUME_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
@@ -100,11 +104,6 @@ impl SpendImport {
         }
         tx.finish_import(&self.row, now).await?;
         tx.commit().await
-    }
-
-    /// Figures that make a good chunk, where there are many.
-    pub fn chunk_rows(&self) -> usize {
-        self.store.import_rows()
     }
 
     /// Between two of many chunks: lets others write.

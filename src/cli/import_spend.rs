@@ -14,7 +14,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use mingpian::{
-    app::{Ambient, SpendImport},
+    app::{Ambient, CHUNK_ROWS, SpendImport},
     config::Settings,
     domain::{Calendar, Day},
     server,
@@ -91,9 +91,8 @@ async fn pour(
     bar: &ProgressBar,
 ) -> anyhow::Result<(SpendImport, Contents)> {
     let (sender, mut chunks) = mpsc::channel::<Chunk>(1);
-    let at_once = import.chunk_rows();
     let send = move |chunk| sender.blocking_send(chunk).is_ok();
-    let reading = spawn_blocking(move || file.read(at_once, send));
+    let reading = spawn_blocking(move || file.read(CHUNK_ROWS, send));
     let mut rows = 0;
     while let Some(chunk) = chunks.recv().await {
         if rows > 0 {

@@ -34,12 +34,7 @@ const MIGRATION_LOCK: i64 = 0x6d69_6e67_7069_616e;
 /// Names the lock under which programs are counted: "programs" in ASCII.
 const PROGRAMS_LOCK: i64 = 0x7072_6f67_7261_6d73;
 
-/// Figures in one transaction of an import. SQLite's other writers wait for its end.
-const IMPORT_ROWS_SQLITE: usize = 20_000;
-/// Likewise: enough that a transaction's cost is shared by many, few enough to lose little by a
-/// kill.
-const IMPORT_ROWS_POSTGRES: usize = 50_000;
-/// Between two of those transactions on SQLite: longer than the 100 ms after which it looks
+/// Between two transactions of an import on SQLite: longer than the 100 ms after which it looks
 /// again whether another process still writes, so that who waits gets its turn.
 const GIVE_WAY: Duration = Duration::from_millis(120);
 
@@ -192,15 +187,6 @@ pub(super) async fn migrate(db: &DatabaseConnection, now: Micros) -> Result<()> 
 impl Store {
     fn is_sqlite(&self) -> bool {
         self.writer.get_database_backend() == DbBackend::Sqlite
-    }
-
-    /// Figures in one transaction of a long import.
-    pub fn import_rows(&self) -> usize {
-        if self.is_sqlite() {
-            IMPORT_ROWS_SQLITE
-        } else {
-            IMPORT_ROWS_POSTGRES
-        }
     }
 
     /// Between two transactions of a long import: lets other processes write.
