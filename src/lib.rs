@@ -16,7 +16,7 @@
 //! | `src/http` | the public door (`/t/{token}` and its pages) and the operators' listener |
 //! | `src/app` | what happens and in what order: transactions, replay by `request_id` (`write.rs`), the tap (`tap.rs`) |
 //! | `src/domain` | the rules: pure and synchronous; `gate.rs` alone makes a `Clearance`, `admission.rs` asks the programs, `eligibility.rs` what the spend says |
-//! | `src/store` | SeaORM's only home; `backend.rs` has every difference between the engines |
+//! | `src/store` | SeaORM's only home; `backend.rs` has every difference between the engines, but for how figures come in (`bulk.rs`) |
 //! | `src/keys` | the key ring: seals contacts and tokens |
 //! | `src/worker` | loops beside the calls: the sweep, T+1 |
 //! | `src/server` | the composition root: sockets, TLS, callers' keys, health, shutdown, the demo |

@@ -2,8 +2,8 @@
 
 use prost_types::{FieldMask, Timestamp};
 
-use super::pb;
-use crate::domain::{Check, ContactKind, Micros, Reason};
+use super::{common, pb};
+use crate::domain::{Check, ContactKind, Micros, Money, Reason, money::CURRENCY};
 
 pub fn timestamp(time: Micros) -> Timestamp {
     Timestamp {
@@ -21,6 +21,15 @@ pub fn micros(time: &Timestamp) -> Result<Micros, &'static str> {
         Ok(Micros(whole.0 + i64::from(time.nanos / 1_000)))
     } else {
         Err("must be within 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999999Z")
+    }
+}
+
+pub fn money(amount: Money) -> common::Money {
+    let (units, nanos) = amount.parts();
+    common::Money {
+        currency_code: CURRENCY.to_owned(),
+        units,
+        nanos,
     }
 }
 

@@ -3,11 +3,11 @@
 use super::super::{
     common,
     pb::{self, eligibility::State as Wire},
-    wire::timestamp,
+    wire::{money, timestamp},
 };
 use crate::domain::{
     Chance, Day, Merchant, Micros, Money, SourceNames, SpendDay, SpendEntry, Violation,
-    eligibility::State, money::CURRENCY,
+    eligibility::State,
 };
 
 pub fn day(date: Option<common::Date>) -> Result<Day, &'static str> {
@@ -25,15 +25,6 @@ fn date(day: Day) -> common::Date {
         year,
         month: month.cast_signed(),
         day: day.cast_signed(),
-    }
-}
-
-fn money(amount: Money) -> common::Money {
-    let (units, nanos) = amount.parts();
-    common::Money {
-        currency_code: CURRENCY.to_owned(),
-        units,
-        nanos,
     }
 }
 

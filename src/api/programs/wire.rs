@@ -5,12 +5,11 @@ use prost_types::FieldMask;
 use crate::{
     api::{
         common, pb,
-        wire::{kind, kinds, masked, micros, timestamp},
+        wire::{kind, kinds, masked, micros, money, timestamp},
     },
     app::{Preview, Sample},
     domain::{
         Check, Enrollment, List, Money, Program, ProgramDraft, ProgramState, Refusal, SurfaceKind,
-        money::CURRENCY,
         program::{DEFAULT_SERVING_GRACE_DAYS, DEFAULT_THRESHOLD, DEFAULT_WINDOW_DAYS, EVERYBODY},
     },
 };
@@ -194,14 +193,5 @@ fn surface(surface: SurfaceKind) -> pb::program::Surface {
         SurfaceKind::ChatMenu => pb::program::Surface::ChatMenu,
         SurfaceKind::NoteCapsule => pb::program::Surface::NoteCapsule,
         SurfaceKind::CardMessage => pb::program::Surface::CardMessage,
-    }
-}
-
-fn money(amount: Money) -> common::Money {
-    let (units, nanos) = amount.parts();
-    common::Money {
-        currency_code: CURRENCY.to_owned(),
-        units,
-        nanos,
     }
 }
