@@ -40,4 +40,5 @@ pub mod keys;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+pub mod wecom;
 pub mod worker;

@@ -2,6 +2,7 @@
 
 mod call;
 mod cards;
+mod contact_events;
 mod eligibility;
 mod explain;
 pub mod layers;
@@ -12,6 +13,7 @@ pub mod rights;
 mod router;
 mod serving;
 pub mod status;
+mod wecom;
 mod wire;
 
 pub use router::{SERVICES, open, services};

@@ -40,6 +40,12 @@ const RULES: &[Rule] = &[
         "CreateProgram", "UpdateProgram", "PauseProgram", "ResumeProgram", "EndProgram",
         "CreateEnrollment", "DeleteEnrollment",
     ], Scope::ProgramsWrite),
+    ("WecomService", &[
+        "CreateCorp", "GetCorp", "ListCorps", "UpdateCorp", "DeleteCorp", "CreateAcquisitionLink",
+        "ListAcquisitionLinks", "UpdateAcquisitionLink", "DeleteAcquisitionLink",
+        "GetAcquisitionQuota",
+    ], Scope::WecomWrite),
+    ("WecomService", &["ListContactEvents"], Scope::MeasurementRead),
 ];
 
 #[cfg(test)]

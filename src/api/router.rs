@@ -14,10 +14,12 @@ use super::{
         eligibility_service_server::EligibilityServiceServer,
         link_service_server::LinkServiceServer, placement_service_server::PlacementServiceServer,
         program_service_server::ProgramServiceServer, serving_service_server::ServingServiceServer,
+        wecom_service_server::WecomServiceServer,
     },
     placements::Placements,
     programs::Programs,
     serving::Serving,
+    wecom::Wecom,
 };
 use crate::app::App;
 
@@ -29,6 +31,7 @@ pub const SERVICES: &[&str] = &[
     LinkServiceServer::<Links>::NAME,
     ProgramServiceServer::<Programs>::NAME,
     EligibilityServiceServer::<Eligibilities>::NAME,
+    WecomServiceServer::<Wecom>::NAME,
 ];
 
 /// What a request to an open service may have: it names one service or symbol, and anyone
@@ -55,6 +58,7 @@ pub fn services(app: &App, max_request: usize, max_response: usize) -> Router {
         .add_service(limited!(ServingServiceServer(Serving(app.clone()))))
         .add_service(limited!(LinkServiceServer(Links(app.clone()))))
         .add_service(limited!(ProgramServiceServer(Programs(app.clone()))))
+        .add_service(limited!(WecomServiceServer(Wecom(app.clone()))))
         .add_service(
             limited!(EligibilityServiceServer(Eligibilities::new(app.clone())))
                 .max_decoding_message_size(max_request.max(IMPORT_REQUEST_BYTES)),

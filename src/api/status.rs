@@ -27,17 +27,28 @@ pub const fn code(reason: Reason) -> Code {
         FieldInvalid | PageTokenInvalid | RequestIdReused | ContentDiversion | TokenMalformed
         | TokenForged => Code::InvalidArgument,
         MethodUnknown => Code::Unimplemented,
-        CardNotFound | PlacementNotFound | LinkNotFound | ContactNotFound | ProgramNotFound
-        | EnrollmentNotFound => Code::NotFound,
-        CardExists | PlacementExists | LinkExists | SlotTaken | ProgramExists
-        | EnrollmentExists => Code::AlreadyExists,
+        CardNotFound
+        | PlacementNotFound
+        | LinkNotFound
+        | ContactNotFound
+        | ProgramNotFound
+        | EnrollmentNotFound
+        | CorpNotFound
+        | AcquisitionLinkNotFound => Code::NotFound,
+        CardExists
+        | PlacementExists
+        | LinkExists
+        | SlotTaken
+        | ProgramExists
+        | EnrollmentExists
+        | CorpExists
+        | AcquisitionLinkExists => Code::AlreadyExists,
         EtagMismatch | TransactionConflict => Code::Aborted,
         StateTransition | ProgramPaused | ProgramEnded | NotEnrolled | KindNotOpen
         | SurfaceNotOpen | HeldOut | SpendBelowThreshold | SpendPending | CardSuspended
         | StoreFrozen | CardNotActive | PlacementNotLive | OutsideSchedule | KindNotShown
-        | LinkUnavailable | ProgramNotStarted | TokenExpired | TokenRevoked | WecomRefused => {
-            Code::FailedPrecondition
-        }
+        | LinkUnavailable | ProgramNotStarted | CorpNotOpen | TokenExpired | TokenRevoked
+        | WecomRefused => Code::FailedPrecondition,
         QuotaExhausted | RateLimited => Code::ResourceExhausted,
         WecomUnavailable | StoreUnavailable | Overloaded => Code::Unavailable,
         DeadlineExceeded => Code::DeadlineExceeded,
@@ -99,6 +110,13 @@ fn resource_type(name: &str) -> &'static str {
             "mingpian/Enrollment"
         } else {
             "mingpian/Program"
+        };
+    }
+    if name.starts_with("corps/") {
+        return if name.contains("/acquisitionLinks/") {
+            "mingpian/AcquisitionLink"
+        } else {
+            "mingpian/Corp"
         };
     }
     match name.split('/').nth(2) {

@@ -22,7 +22,7 @@ mod write;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{domain::Calendar, keys::KeyRing, store::Store};
+use crate::{domain::Calendar, keys::KeyRing, store::Store, wecom};
 
 pub use ambient::Ambient;
 pub use cards::CardChanges;
@@ -45,6 +45,7 @@ pub struct App {
     pub store: Store,
     pub keys: Arc<KeyRing>,
     pub ambient: Ambient,
+    pub wecom: wecom::Client,
     pub rules: Arc<Rules>,
 }
 
@@ -73,6 +74,18 @@ pub struct Rules {
     pub rerun: Duration,
     /// Programs that have not ended.
     pub programs: u64,
+    /// Corps that are not deleted.
+    pub corps: u64,
+    /// Acquisition links of a corp that are not deleted.
+    pub links_per_corp: u64,
+    /// Members that one acquisition link may add.
+    pub members_per_link: u64,
+    /// How old what a callback tells of may be.
+    pub callback_max_age: Duration,
+    /// How long after a token was made its State is credited.
+    pub attribution: Duration,
+    /// Between two looks at WeCom.
+    pub sync: Duration,
     /// What links begin with, without a slash at the end.
     pub public_url: String,
 }

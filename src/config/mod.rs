@@ -25,7 +25,7 @@ pub use auth::{Auth, KeySource, Mode};
 pub use limits::{Limits, Store};
 pub use load::{DEFAULTS, Error, Flags, load};
 pub use log::{Format, Log, Telemetry};
-pub use nouns::{Cards, Links, Placements, Programs, Requests, Serving, Spend, Tokens};
+pub use nouns::{Cards, Links, Placements, Programs, Requests, Serving, Spend, Tokens, Wecom};
 pub use tls::Tls;
 
 /// The settings in force: every layer applied, every rule checked. Serializes with secrets
@@ -55,6 +55,7 @@ pub struct Settings {
     pub programs: Programs,
     pub spend: Spend,
     pub links: Links,
+    pub wecom: Wecom,
     pub tokens: Tokens,
     pub serving: Serving,
     pub requests: Requests,
@@ -139,6 +140,7 @@ impl Settings {
         self.auth.check(on_loopback(self.grpc_listen))?;
         self.tls.check()?;
         self.admin.check(on_loopback(self.admin_listen))?;
+        self.wecom.check()?;
         self.log.check()?;
         self.telemetry.check()
     }

@@ -1,10 +1,14 @@
 //! The sections that are called after a noun of the contract: `[cards]` to `[requests]`.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use url::Url;
 
-use super::value::{self, Whole};
+use super::{
+    Error, leads_to_loopback, on_loopback,
+    value::{self, Whole},
+};
 use crate::domain::{Calendar, SourceNames, Zone};
 
 const DAY: u64 = 24 * 60 * 60;
@@ -55,6 +59,79 @@ impl Links {
     /// How long a link opens when its maker does not say.
     pub fn default_ttl(&self) -> Duration {
         Duration::from_secs(self.default_ttl_days.get() * DAY)
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wecom {
+    base_url: String,
+    timeout_millis: Whole<100, 60_000>,
+    calls_per_minute: Whole<1, 10_000>,
+    corps: Whole<1, 100_000>,
+    links_per_corp: Whole<1, 100_000>,
+    members_per_link: Whole<1, 500>,
+    callback_max_age_minutes: Whole<5, 1440>,
+    attribution_days: Whole<1, 30>,
+    sync_minutes: Whole<1, 1440>,
+    pub demo_listen: SocketAddr,
+}
+
+impl Wecom {
+    /// Where WeCom's API is, without a slash at the end.
+    pub fn base_url(&self) -> &str {
+        self.base_url.trim_end_matches('/')
+    }
+    /// How long one call to it may take.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_millis.get())
+    }
+    /// Of each corp.
+    pub fn calls_per_minute(&self) -> u64 {
+        self.calls_per_minute.get()
+    }
+    /// Corps that are not deleted.
+    pub fn corps(&self) -> u64 {
+        self.corps.get()
+    }
+    /// Acquisition links a corp may have.
+    pub fn links_per_corp(&self) -> u64 {
+        self.links_per_corp.get()
+    }
+    /// Members that one link may add.
+    pub fn members_per_link(&self) -> u64 {
+        self.members_per_link.get()
+    }
+    /// How old what a callback tells of may be.
+    pub fn callback_max_age(&self) -> Duration {
+        Duration::from_secs(self.callback_max_age_minutes.get() * 60)
+    }
+    /// How long after a token was made its State is credited.
+    pub fn attribution(&self) -> Duration {
+        Duration::from_secs(self.attribution_days.get() * DAY)
+    }
+    /// Between two looks at WeCom.
+    pub fn sync(&self) -> Duration {
+        Duration::from_secs(self.sync_minutes.get() * 60)
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        const RULE: &str = "must be https, or http to a loopback address, with no path";
+        let url = Url::parse(&self.base_url).map_err(|_| Error::refused("wecom.base_url", RULE))?;
+        let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let known = match url.scheme() {
+            "https" => url.host().is_some(),
+            "http" => leads_to_loopback(&url),
+            _ => false,
+        };
+        if !plain || !known || !url.username().is_empty() || url.password().is_some() {
+            return Err(Error::refused("wecom.base_url", RULE));
+        }
+        if !on_loopback(self.demo_listen) {
+            let why = "must be on loopback";
+            return Err(Error::refused("wecom.demo_listen", why));
+        }
+        Ok(())
     }
 }
 

@@ -1,8 +1,11 @@
 //! The rules: pure, synchronous, ignorant of wire and store.
 
+pub mod acquisition;
 pub mod admission;
 pub mod card;
 mod check;
+pub mod contact_event;
+pub mod corp;
 pub mod day;
 pub mod eligibility;
 pub mod explain;
@@ -13,6 +16,7 @@ pub mod ledger;
 pub mod link;
 pub mod money;
 mod name;
+pub mod notice;
 mod phone;
 pub mod placement;
 pub mod program;
@@ -26,12 +30,15 @@ pub mod token;
 mod wechat_id;
 mod wecom_uri;
 
+pub use acquisition::{AcquisitionLink, LinkHealth, LinkState, Quota, Route};
 pub use admission::{Asked, Chance, Finding, Gate, Standing};
 pub use card::{
     Card, CardDraft, CardState, Contact, ContactDraft, ContactKind, Detail, DetailDraft, Sealed,
     Wecom, WecomTarget,
 };
 pub use check::Check;
+pub use contact_event::ContactEvent;
+pub use corp::Corp;
 pub use day::{Day, Zone};
 pub use eligibility::{Calendar, Decision};
 pub use gate::{Clearance, Door, Facts};
@@ -40,9 +47,10 @@ pub use ledger::{Change, Said, Source, Sources, Spend};
 pub use link::Link;
 pub use money::Money;
 pub use name::{
-    CardName, EnrollmentName, ID_RULE, LinkName, Merchant, PlacementName, ProgramName,
-    ResourceName, foreign_id, is_id,
+    AcquisitionLinkName, CardName, CorpName, EnrollmentName, ID_RULE, LinkName, Merchant,
+    PlacementName, ProgramName, ResourceName, foreign_id, is_id,
 };
+pub use notice::{Notice, NoticeKind};
 pub use phone::Phone;
 pub use placement::{Placement, PlacementState, Surface};
 pub use program::{Enrollment, List, Membership, Program, ProgramDraft, ProgramState, SurfaceKind};

@@ -165,6 +165,85 @@ impl fmt::Display for ProgramName {
     }
 }
 
+/// `corps/{corp}`: a company at WeCom.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CorpName(String);
+
+impl CorpName {
+    /// The corp with this id, if it is well-formed.
+    pub fn new(id: &str) -> Result<Self, &'static str> {
+        if is_id(id) {
+            Ok(Self(id.to_owned()))
+        } else {
+            Err(ID_RULE)
+        }
+    }
+
+    /// Reads `corps/{corp}`.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        name.strip_prefix("corps/")
+            .and_then(|id| Self::new(id).ok())
+            .ok_or_else(|| format!("must be corps/{{corp}}; the id {ID_RULE}"))
+    }
+
+    pub fn id(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CorpName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "corps/{}", self.0)
+    }
+}
+
+/// `corps/{corp}/acquisitionLinks/{link}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AcquisitionLinkName {
+    pub corp: CorpName,
+    id: String,
+}
+
+impl AcquisitionLinkName {
+    /// The name of `id` under `corp`, if the id is well-formed.
+    pub fn new(corp: CorpName, id: &str) -> Result<Self, &'static str> {
+        if is_id(id) {
+            Ok(Self {
+                corp,
+                id: id.to_owned(),
+            })
+        } else {
+            Err(ID_RULE)
+        }
+    }
+
+    /// Reads the full name.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let parts: Vec<_> = name.split('/').collect();
+        if let ["corps", corp, "acquisitionLinks", id] = parts[..]
+            && let Ok(corp) = CorpName::new(corp)
+            && let Ok(name) = Self::new(corp, id)
+        {
+            return Ok(name);
+        }
+        Err(format!(
+            "must be corps/{{corp}}/acquisitionLinks/{{link}}; each id {ID_RULE}"
+        ))
+    }
+
+    /// The last part of the name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl fmt::Display for AcquisitionLinkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/acquisitionLinks/{}", self.corp, self.id)
+    }
+}
+
 /// `programs/{program}/enrollments/{merchant}`
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EnrollmentName {

@@ -37,7 +37,7 @@ use crate::{
     config::{Mode, Settings},
     http,
     store::{self, Store},
-    telemetry, worker,
+    telemetry, wecom, worker,
 };
 
 /// What is left after the hard cut gets so long; then the process ends anyway.
@@ -123,6 +123,7 @@ impl Server {
         let app = App {
             store,
             keys: Arc::new(keys),
+            wecom: wecom_client(settings, &ambient).context("wecom")?,
             ambient,
             rules: Arc::new(rules(settings, http.local_addr()?)),
         };
@@ -285,8 +286,23 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
         lease: settings.spend.lease(),
         rerun: settings.spend.rerun(),
         programs: settings.programs.most(),
+        corps: settings.wecom.corps(),
+        links_per_corp: settings.wecom.links_per_corp(),
+        members_per_link: settings.wecom.members_per_link(),
+        callback_max_age: settings.wecom.callback_max_age(),
+        attribution: settings.wecom.attribution(),
+        sync: settings.wecom.sync(),
         public_url: settings.public_url(http),
     }
+}
+
+fn wecom_client(settings: &Settings, ambient: &Ambient) -> wecom::Result<wecom::Client> {
+    let options = wecom::Options {
+        base_url: settings.wecom.base_url().to_owned(),
+        timeout: settings.wecom.timeout(),
+        calls_per_minute: settings.wecom.calls_per_minute(),
+    };
+    wecom::Client::new(&options, ambient.clone())
 }
 
 fn connections(settings: &Settings) -> Limits {

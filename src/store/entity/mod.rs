@@ -1,8 +1,14 @@
 //! The tables, one a file.
 
+pub mod acquisition_link;
+pub mod acquisition_link_version;
 pub mod audit;
+pub mod callback;
 pub mod card;
 pub mod card_version;
+pub mod contact_event;
+pub mod corp;
+pub mod corp_version;
 pub mod enrollment;
 pub mod enrollment_version;
 pub mod lease;
@@ -13,6 +19,8 @@ pub mod placement;
 pub mod placement_version;
 pub mod program;
 pub mod program_version;
+pub mod quota;
+pub mod quota_version;
 pub mod request;
 pub mod run;
 pub mod spend;

@@ -3,6 +3,7 @@
 mod columns;
 mod m0001_cards;
 mod m0002_programs;
+mod m0003_wecom;
 
 use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::prelude::*;
@@ -14,6 +15,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m0001_cards::Migration),
             Box::new(m0002_programs::Migration),
+            Box::new(m0003_wecom::Migration),
         ]
     }
 }

@@ -1,0 +1,31 @@
+//! What came of taps at WeCom.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "contact_events")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub no: i64,
+    pub id: Uuid,
+    /// What tells one event from another, hashed.
+    pub key: Vec<u8>,
+    pub corp_no: i64,
+    pub kind: i16,
+    pub contact: Vec<u8>,
+    pub event_time: i64,
+    pub time: i64,
+    pub source: i16,
+    pub unattributed: Option<i16>,
+    pub merchant: Option<String>,
+    pub placement_no: Option<i64>,
+    pub contact_kind: Option<i16>,
+    pub link_no: Option<i64>,
+    pub viewer: Option<i64>,
+    pub tap: Option<Uuid>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
