@@ -181,3 +181,6 @@ impl Wecom {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
