@@ -5,6 +5,7 @@ mod admitting;
 mod audit;
 mod backend;
 mod bulk;
+mod callbacks;
 mod cards;
 mod entity;
 mod error;
@@ -36,6 +37,7 @@ use tokio::sync::Semaphore;
 use crate::domain::{Clearance, Merchant, Micros};
 
 pub use audit::AuditEntry;
+pub use callbacks::Callback;
 pub use error::{Error, Result};
 pub use imports::{SpendImport, Turn};
 pub use openings::Run;
