@@ -6,6 +6,7 @@ mod audit;
 mod backend;
 mod bulk;
 mod cards;
+mod corps;
 mod entity;
 mod error;
 mod history;
