@@ -12,6 +12,7 @@ mod error;
 mod history;
 mod imports;
 mod leases;
+mod link_health;
 mod links;
 mod meta;
 mod migration;

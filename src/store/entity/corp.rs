@@ -28,7 +28,20 @@ pub struct Model {
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::quota::Entity",
+        from = "Column::No",
+        to = "super::quota::Column::No"
+    )]
+    Quota,
+}
+
+impl Related<super::quota::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Quota.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}
 
