@@ -7,6 +7,7 @@ mod backend;
 mod bulk;
 mod callbacks;
 mod cards;
+mod corps;
 mod entity;
 mod error;
 mod history;
