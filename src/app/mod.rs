@@ -2,6 +2,7 @@
 //! noun's methods stand in the file of that noun.
 
 mod ambient;
+mod callbacks;
 mod cards;
 mod contacts;
 mod corps;
@@ -23,9 +24,12 @@ mod write;
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::Notify;
+
 use crate::{domain::Calendar, keys::KeyRing, store::Store, wecom};
 
 pub use ambient::Ambient;
+pub use callbacks::{Received, Untaken};
 pub use cards::CardChanges;
 pub use contacts::Opened;
 pub use corps::{CorpChanges, CorpDraft};
@@ -48,6 +52,8 @@ pub struct App {
     pub keys: Arc<KeyRing>,
     pub ambient: Ambient,
     pub wecom: wecom::Client,
+    /// Says that WeCom called back, here.
+    pub called_back: Arc<Notify>,
     pub rules: Arc<Rules>,
 }
 

@@ -2,7 +2,10 @@
 //! fetches or renews the corp's access token, and is repeated where that is safe.
 
 mod client;
+pub mod envelope;
 mod error;
+pub mod events;
+pub mod xml;
 
 pub use client::{Client, Options};
 pub use error::Error;

@@ -1,0 +1,3 @@
+//! WeCom, from both sides.
+
+mod door;
