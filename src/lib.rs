@@ -18,6 +18,7 @@
 //! | `src/domain` | the rules: pure and synchronous; `gate.rs` alone makes a `Clearance`, `admission.rs` asks the programs, `eligibility.rs` what the spend says |
 //! | `src/store` | SeaORM's only home; `backend.rs` has every difference between the engines, but for how figures come in (`bulk.rs`) |
 //! | `src/keys` | the key ring: seals contacts and tokens |
+//! | `src/wecom` | the one remote: the client, its tokens and turns; `fake` stands in for WeCom in tests and the demo |
 //! | `src/worker` | loops beside the calls: the sweep, T+1 |
 //! | `src/server` | the composition root: sockets, TLS, callers' keys, health, shutdown, the demo |
 //! | `src/config` | settings; `default.toml` is their manual |
@@ -29,7 +30,7 @@
 //!
 //! Four sentences hold the walls, and `tests/it/architecture.rs` says them: `pb` is named only
 //! in `api`; `sea_orm` only in `store`; `tonic::Status` only in `api`; `reqwest` only where the
-//! callers' keys are fetched. `domain` imports nothing of ours.
+//! callers' keys are fetched and WeCom is asked. `domain` imports nothing of ours.
 
 pub mod api;
 pub mod app;

@@ -80,8 +80,10 @@ fn the_store_alone_knows_sea_orm() {
 }
 
 #[test]
-fn http_clients_are_where_keys_are_fetched() {
-    let found = outside(&["src/server/jwks"], |text| text.contains("reqwest"));
+fn http_clients_are_where_keys_are_fetched_and_wecom_is_asked() {
+    let found = outside(&["src/server/jwks", "src/wecom"], |text| {
+        text.contains("reqwest")
+    });
     assert_eq!(found, [""; 0]);
 }
 
