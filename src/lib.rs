@@ -6,20 +6,21 @@
 //! main → cli → server ─┬─► api ───────┐
 //!                      ├─► http ──────┼─► app ─┬─► domain
 //!                      ├─► worker ────┘        ├─► store ──► domain
-//!                      └─► config              └─► keys ───► domain
+//!                      └─► config              ├─► keys ───► domain
+//!                                              └─► wecom ──► domain
 //! ```
 //!
 //! | floor | holds |
 //! |---|---|
 //! | `proto/mingpian/v1` | the contract, a file per noun; `error_reason.proto` is the registry of reasons |
 //! | `src/api` | wire ⇄ domain, one service a file, about ten lines an RPC; `status.rs` alone makes a `tonic::Status`; `rights.rs` says which scope a method asks for; `layers` has one tower layer a file |
-//! | `src/http` | the public door (`/t/{token}` and its pages) and the operators' listener |
+//! | `src/http` | the public door (`/t/{token}` and its pages, WeCom's callbacks) and the operators' listener |
 //! | `src/app` | what happens and in what order: transactions, replay by `request_id` (`write.rs`), the tap (`tap.rs`) |
 //! | `src/domain` | the rules: pure and synchronous; `gate.rs` alone makes a `Clearance`, `admission.rs` asks the programs, `eligibility.rs` what the spend says |
 //! | `src/store` | SeaORM's only home; `backend.rs` has every difference between the engines, but for how figures come in (`bulk.rs`) |
 //! | `src/keys` | the key ring: seals contacts and tokens |
-//! | `src/wecom` | the one remote: the client, its tokens and turns; `fake` stands in for WeCom in tests and the demo |
-//! | `src/worker` | loops beside the calls: the sweep, T+1 |
+//! | `src/wecom` | the one remote: its client, the envelope of its callbacks, and a fake of it for tests and the demo |
+//! | `src/worker` | loops beside the calls: the sweep, T+1, callbacks, acquisition links |
 //! | `src/server` | the composition root: sockets, TLS, callers' keys, health, shutdown, the demo |
 //! | `src/config` | settings; `default.toml` is their manual |
 //! | `src/cli` | the commands and their exit codes |
@@ -29,8 +30,8 @@
 //! `src/app/cards.rs`, `src/domain/card.rs`, `src/store/cards.rs`, `tests/it/api/cards.rs`.
 //!
 //! Four sentences hold the walls, and `tests/it/architecture.rs` says them: `pb` is named only
-//! in `api`; `sea_orm` only in `store`; `tonic::Status` only in `api`; `reqwest` only where the
-//! callers' keys are fetched and WeCom is asked. `domain` imports nothing of ours.
+//! in `api`; `sea_orm` only in `store`; `tonic::Status` only in `api`; `reqwest` only in
+//! `wecom` and where the callers' keys are fetched. `domain` imports nothing of ours.
 
 pub mod api;
 pub mod app;

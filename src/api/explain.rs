@@ -72,5 +72,6 @@ fn kind(gate: Gate) -> gate::Kind {
         Gate::Placement => gate::Kind::Placement,
         Gate::Schedule => gate::Kind::Schedule,
         Gate::Contact => gate::Kind::Contact,
+        Gate::Link => gate::Kind::Link,
     }
 }

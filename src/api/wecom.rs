@@ -1,12 +1,21 @@
-//! `WecomService`.
+//! `WecomService`. Corps are the platform's; who is limited to some merchants reads what came of
+//! taps on their cards, and nothing else.
+
+mod wire;
+
+use std::mem::take;
 
 use tonic::{Request, Response, Status};
 
 use super::{
+    call::{self, Page, open, respond},
     contact_events,
     pb::{self, wecom_service_server::WecomService},
 };
-use crate::app::App;
+use crate::{
+    app::App,
+    domain::{Check, CorpName, Refusal},
+};
 
 /// The service over an `App`.
 #[derive(Clone, Debug)]
@@ -18,26 +27,78 @@ type Answer<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl WecomService for Wecom {
     async fn create_corp(&self, request: Request<pb::CreateCorpRequest>) -> Answer<pb::Corp> {
-        todo!()
+        respond(async {
+            let (caller, mut r) = open(request)?;
+            caller.permit_platform()?;
+            let id = take(&mut r.request_id);
+            let call = call::write(caller, "CreateCorp", &id, &r, false)?;
+            let mut check = Check::default();
+            let name = check.field("corp_id", CorpName::new(&self.id(&r.corp_id)));
+            let draft = wire::draft(&mut check, r.corp.unwrap_or_default());
+            let (name, draft) = check.done(name.zip(draft))?;
+            let corp = self.0.create_corp(&call, name, draft).await?;
+            Ok(wire::corp(&self.0, corp))
+        })
+        .await
     }
 
     async fn get_corp(&self, request: Request<pb::GetCorpRequest>) -> Answer<pb::Corp> {
-        todo!()
+        respond(async {
+            let (caller, r) = open(request)?;
+            caller.permit_platform()?;
+            let corp = self.0.corp(&corp_name("name", &r.name)?).await?;
+            Ok(wire::corp(&self.0, corp))
+        })
+        .await
     }
 
     async fn list_corps(
         &self,
         request: Request<pb::ListCorpsRequest>,
     ) -> Answer<pb::ListCorpsResponse> {
-        todo!()
+        respond(async {
+            let (caller, r) = open(request)?;
+            caller.permit_platform()?;
+            let listing = "corps".to_owned();
+            let page = Page::new(&self.0.keys, listing, r.page_size, &r.page_token)?;
+            let rows = self.0.corps(&page.after, page.limit()).await?;
+            let (rows, next_page_token) = page.cut(rows, |corp| corp.name.id());
+            let corps = rows.into_iter().map(|corp| wire::corp(&self.0, corp));
+            Ok(pb::ListCorpsResponse {
+                corps: corps.collect(),
+                next_page_token,
+            })
+        })
+        .await
     }
 
     async fn update_corp(&self, request: Request<pb::UpdateCorpRequest>) -> Answer<pb::Corp> {
-        todo!()
+        respond(async {
+            let (caller, mut r) = open(request)?;
+            caller.permit_platform()?;
+            let name = r.corp.as_ref().map_or("", |c| &c.name);
+            let name = corp_name("corp.name", name)?;
+            let id = take(&mut r.request_id);
+            let call = call::write(caller, "UpdateCorp", &id, &r, false)?;
+            let corp = r.corp.unwrap_or_default();
+            let etag = corp.etag.clone();
+            let changes = wire::changes(corp, r.update_mask.as_ref())?;
+            let corp = self.0.update_corp(&call, &name, &etag, changes).await?;
+            Ok(wire::corp(&self.0, corp))
+        })
+        .await
     }
 
     async fn delete_corp(&self, request: Request<pb::DeleteCorpRequest>) -> Answer<()> {
-        todo!()
+        respond(async {
+            let (caller, mut r) = open(request)?;
+            caller.permit_platform()?;
+            let name = corp_name("name", &r.name)?;
+            let id = take(&mut r.request_id);
+            let call = call::write(caller, "DeleteCorp", &id, &r, false)?;
+            self.0.delete_corp(&call, &name, &r.etag).await
+        })
+        .await
     }
 
     async fn create_acquisition_link(
@@ -81,4 +142,18 @@ impl WecomService for Wecom {
     ) -> Answer<pb::ListContactEventsResponse> {
         contact_events::list(&self.0, request).await
     }
+}
+
+impl Wecom {
+    /// The id that the caller chose, or one of ours.
+    fn id(&self, chosen: &str) -> String {
+        if chosen.is_empty() {
+            return self.0.ambient.uuid().to_string();
+        }
+        chosen.to_owned()
+    }
+}
+
+fn corp_name(field: &str, name: &str) -> Result<CorpName, Refusal> {
+    CorpName::parse(name).map_err(|rule| Refusal::field(field, rule))
 }

@@ -7,8 +7,8 @@ use super::{
     write::{Begin, Write, etag_matches, no_transition, quota},
 };
 use crate::domain::{
-    Card, CardDraft, CardName, CardState, ContactDraft, ContactKind, Door, Facts, Merchant, Micros,
-    Reason, Refusal, card, gate,
+    Card, CardDraft, CardName, CardState, ContactDraft, ContactKind, DetailDraft, Door, Facts,
+    Merchant, Micros, Reason, Refusal, card, gate,
 };
 
 /// What is to change; `None` leaves a field as it is.
@@ -37,6 +37,7 @@ impl App {
         let kinds: Vec<_> = drafts.iter().map(ContactDraft::kind).collect();
         let facts = Facts::merchant(&standing).kinds(&kinds);
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
+        self.corps_open(&write, name.merchant(), &drafts).await?;
         self.room_for_a_card(&write, name.merchant()).await?;
         let card = Card {
             no: 0,
@@ -106,7 +107,10 @@ impl App {
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
         let contacts = match drafts {
             None => old.contacts.clone(),
-            Some(drafts) => self.seal_contacts(name, drafts, Some(&old))?,
+            Some(drafts) => {
+                self.corps_open(&write, name.merchant(), &drafts).await?;
+                self.seal_contacts(name, drafts, Some(&old))?
+            }
         };
         let next = old.next(write.now);
         let card = Card {
@@ -169,7 +173,8 @@ impl App {
         let write = self.start(call).await?;
         let card = present(write.tx.card(name).await?, name, write.now)?;
         let clearance = gate::reveal(&card, kind, write.now)?;
-        let opened = self.open_contact(&clearance, &card, kind)?;
+        let health = write.tx.link_health([&card]).await?.remove(&card.no);
+        let opened = self.open_contact(&clearance, &card, kind, health.as_ref())?;
         // A purpose may name a person.
         let place = audit_place(name);
         let purpose = self.keys.seal_text(&place, purpose, self.ambient.random());
@@ -177,6 +182,30 @@ impl App {
         write.audit("RevealContact", name, detail).await?;
         write.finish(()).await?;
         Ok(opened)
+    }
+
+    /// A corp that is not there and one that does not name the merchant answer alike.
+    async fn corps_open(
+        &self,
+        write: &Write<'_>,
+        merchant: &Merchant,
+        drafts: &[ContactDraft],
+    ) -> Result<()> {
+        for draft in drafts {
+            if let DetailDraft::Wecom(wecom) = &draft.detail
+                && let Some(corp) = &wecom.corp
+                && !write.tx.corp_opens(corp, &wecom.target, merchant).await?
+            {
+                return Err(Refusal::new(
+                    Reason::CorpNotOpen,
+                    "the corp or the acquisition link is not there, or not open to the merchant",
+                )
+                .about(corp)
+                .with("corp", corp.to_string())
+                .into());
+            }
+        }
+        Ok(())
     }
 
     /// Counted under the merchant's lock, or two writes would both be the last.

@@ -3,7 +3,8 @@
 use super::{App, Error, Result};
 use crate::domain::{
     AcquisitionUri, Card, CardName, Clearance, Contact, ContactDraft, ContactKind, Detail,
-    DetailDraft, KfUri, Phone, Reason, Refusal, Sealed, WechatId, WecomTarget, launch::Target,
+    DetailDraft, KfUri, LinkHealth, Phone, Reason, Refusal, Route, Sealed, WechatId, gate,
+    launch::Target,
 };
 
 /// A contact in clear, for as long as it takes to show it.
@@ -84,6 +85,7 @@ impl App {
         clearance: &Clearance,
         card: &Card,
         kind: ContactKind,
+        health: Option<&LinkHealth>,
     ) -> Result<Opened> {
         if !clearance.opens(card, kind) {
             return Err(Error::bug("a contact opened without its clearance"));
@@ -95,10 +97,14 @@ impl App {
                 .map_err(Error::bug)
         };
         Ok(match &contact.detail {
-            Detail::Wecom(wecom) => match &wecom.target {
-                WecomTarget::Acquisition(uri) => Opened::Wecom(uri.clone()),
-                WecomTarget::Kf(uri) => Opened::Kf(uri.clone()),
-            },
+            Detail::Wecom(wecom) => {
+                let health = health.ok_or_else(|| Error::bug("a WeCom link nobody looked at"))?;
+                match wecom.route(health) {
+                    Ok(Route::Acquisition(uri)) => Opened::Wecom(uri),
+                    Ok(Route::Kf(uri)) => Opened::Kf(uri),
+                    Err(cause) => return Err(gate::link_unavailable(card, cause).into()),
+                }
+            }
             Detail::Phone(sealed) => Opened::Phone(Phone::trusted(open(sealed)?)),
             Detail::WechatId(sealed) => Opened::WechatId(WechatId::trusted(open(sealed)?)),
         })

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{App, Result, placements};
 use crate::{
     domain::{
-        Card, Facts, Finding, Merchant, Micros, Placement, PlacementName, ProgramName, Reason,
-        Refusal, Standing, gate,
+        Card, Facts, Finding, LinkHealth, Merchant, Micros, Placement, PlacementName, ProgramName,
+        Reason, Refusal, Standing, gate,
         serving::{self, Candidate},
     },
     store::Shown,
@@ -58,14 +58,15 @@ impl App {
             Subject::Placement(_) => serving::answer(&candidates, at),
         };
         let mut lines = Vec::new();
-        for Candidate {
-            placement,
-            card,
-            standing,
-        } in &candidates
-        {
+        for candidate in &candidates {
+            let Candidate {
+                placement,
+                card,
+                standing,
+                health,
+            } = candidate;
             let facts = match card {
-                Some(card) => Facts::placement(standing, card, placement),
+                Some(card) => Facts::placement(standing, card, placement).health(health.as_ref()),
                 None => Facts::merchant(standing),
             };
             lines.extend(said(Some(&placement.name), facts, at));
@@ -119,12 +120,16 @@ impl App {
         };
         let standing = self.standing_at(first.name.merchant(), at, true).await?;
         let standing = Arc::new(standing);
-        let with = |(placement, card): Shown| Candidate {
-            placement,
-            card,
-            standing: Arc::clone(&standing),
-        };
-        Ok(shown.into_iter().map(with).collect())
+        let mut candidates = Vec::new();
+        for (placement, card) in shown {
+            candidates.push(Candidate {
+                health: self.link_health_at(card.as_ref(), at).await?,
+                placement,
+                card,
+                standing: Arc::clone(&standing),
+            });
+        }
+        Ok(candidates)
     }
 
     /// A placement as it stood then, with what was known of its merchant then.
@@ -138,10 +143,16 @@ impl App {
             .standing_at(placement.name.merchant(), at, true)
             .await?;
         Ok(Candidate {
+            health: self.link_health_at(card.as_ref(), at).await?,
             placement,
             card,
             standing: Arc::new(standing),
         })
+    }
+
+    async fn link_health_at(&self, card: Option<&Card>, at: Micros) -> Result<Option<LinkHealth>> {
+        let Some(card) = card else { return Ok(None) };
+        Ok(self.store.reads().link_health_at(card, at).await?)
     }
 
     /// The merchant's standing at a moment; by what was `known` then, or is now.

@@ -41,6 +41,7 @@ impl App {
             placement,
             card,
             standing: Arc::new(standing),
+            health: None,
         };
         let shown = serving::shown(Door::Configure, &candidate, write.now)?;
         let kind = draft.kind.or(shown.first().copied());

@@ -4,6 +4,7 @@
 mod ambient;
 mod cards;
 mod contacts;
+mod corps;
 mod eligibility;
 mod error;
 mod explain;
@@ -27,6 +28,7 @@ use crate::{domain::Calendar, keys::KeyRing, store::Store, wecom};
 pub use ambient::Ambient;
 pub use cards::CardChanges;
 pub use contacts::Opened;
+pub use corps::{CorpChanges, CorpDraft};
 pub use error::{Error, Result, bug};
 pub use explain::{Explanation, Line, Subject};
 pub use links::LinkDraft;

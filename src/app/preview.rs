@@ -145,6 +145,7 @@ fn candidate(
         placement,
         card,
         standing,
+        health: None,
     })
 }
 

@@ -154,10 +154,14 @@ impl App {
         let standings = reads
             .standings(merchants, &self.rules.calendar, now)
             .await?;
+        let health = reads
+            .link_health(shown.iter().filter_map(|(_, card)| card.as_ref()))
+            .await?;
         let with = |(placement, card): Shown| {
             let standing = standings.get(placement.name.merchant())?.clone();
             Some(Candidate {
                 placement,
+                health: card.as_ref().and_then(|card| health.get(&card.no).cloned()),
                 card,
                 standing,
             })

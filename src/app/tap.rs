@@ -48,19 +48,27 @@ impl App {
         let standing = reads
             .standing(placement.name.merchant(), calendar, now)
             .await?;
+        let health = match &card {
+            Some(card) => reads.link_health([card]).await?.remove(&card.no),
+            None => None,
+        };
         let candidate = Candidate {
             placement,
             card,
             standing: Arc::new(standing),
+            health,
         };
         let clearance = serving::judge(Door::Tap, &candidate, &[said.kind], now)?;
         let edge = candidate.next_edge(now);
         let Candidate {
-            placement, card, ..
+            placement,
+            card,
+            health,
+            ..
         } = candidate;
         let card = card.ok_or_else(|| Error::bug("cleared without its card"))?;
-        let opened = self.open_contact(&clearance, &card, said.kind)?;
-        let event_id = self.ambient.uuid();
+        let opened = self.open_contact(&clearance, &card, said.kind, health.as_ref())?;
+        let event_id = self.event_id(&said, token);
         tracing::info!(%event_id, placement = %placement.name, kind = said.kind.as_str(), "tap");
         Ok(Tap {
             steps: launch::plan(opened.target(), token, environment),
@@ -69,6 +77,15 @@ impl App {
             kind: said.kind,
             card,
         })
+    }
+
+    /// One served token is one tap, so that an add which brings the token back meets its tap. A
+    /// published link is tapped by many.
+    fn event_id(&self, said: &TapToken, token: &str) -> Uuid {
+        match said.origin {
+            Origin::Served { .. } => self.keys.tap_id(token),
+            Origin::Link { .. } => self.ambient.uuid(),
+        }
     }
 
     /// Until when a token opens, or why it does not.

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AcquisitionLinkName, AcquisitionUri, KfUri, Micros, card::etag, time::after};
+use super::{
+    AcquisitionLinkName, AcquisitionUri, KfUri, Micros, Wecom, WecomTarget, card::etag, time::after,
+};
 
 /// A managed link as it stood in one version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,10 +51,24 @@ pub struct Made {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum LinkState {
-    Creating,
-    Active,
-    Unavailable,
-    Refused,
+    Creating = 1,
+    Active = 2,
+    Unavailable = 3,
+    Refused = 4,
+}
+
+impl LinkState {
+    const ALL: [Self; 4] = [
+        Self::Creating,
+        Self::Active,
+        Self::Unavailable,
+        Self::Refused,
+    ];
+
+    /// The numbers are those of the proto and of the store.
+    pub fn from_number(n: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| *state as i16 == n)
+    }
 }
 
 /// A call to WeCom that is still to succeed.
@@ -104,9 +120,9 @@ pub struct Batch {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Level {
     #[default]
-    Sufficient,
-    Low,
-    Exhausted,
+    Sufficient = 1,
+    Low = 2,
+    Exhausted = 3,
 }
 
 /// What is known of the link behind a card's WeCom contact, at one moment.
@@ -152,3 +168,19 @@ pub enum Route {
     /// A customer-service chat; what comes of it is not attributed.
     Kf(KfUri),
 }
+
+impl Wecom {
+    /// Where it leads while its link is so: while that fails, to the customer-service chat to
+    /// fall back on, if it names one.
+    pub fn route(&self, health: &LinkHealth) -> Result<Route, Cause> {
+        match (&self.target, health, &self.fallback) {
+            (WecomTarget::Kf(uri), _, _) => Ok(Route::Kf(uri.clone())),
+            (_, LinkHealth::Works(uri), _) => Ok(Route::Acquisition(uri.clone())),
+            (_, LinkHealth::Fails(_), Some(kf)) => Ok(Route::Kf(kf.clone())),
+            (_, LinkHealth::Fails(cause), None) => Err(*cause),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -81,6 +81,7 @@ pub enum Gate {
     Placement,
     Schedule,
     Contact,
+    Link,
 }
 
 /// What a gate judged by: its name, and how it stood.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    AcquisitionUri, CardName, Check, KfUri, Merchant, Micros, Phone, Refusal, WechatId, text,
-    time::after,
+    AcquisitionLinkName, AcquisitionUri, CardName, Check, CorpName, KfUri, Merchant, Micros, Phone,
+    Refusal, WechatId, text, time::after,
 };
 
 /// At most this long, in bytes.
@@ -85,8 +85,8 @@ pub enum Detail {
 /// A WeCom contact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wecom {
-    /// The id in `corps/{corp}`.
-    pub corp: Option<String>,
+    /// Where the link was made; what comes of taps is credited only where it is named.
+    pub corp: Option<CorpName>,
     pub target: WecomTarget,
     pub fallback: Option<KfUri>,
 }
@@ -94,6 +94,8 @@ pub struct Wecom {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum WecomTarget {
+    /// One that is managed here; its corp is the contact's.
+    Link(AcquisitionLinkName),
     Acquisition(AcquisitionUri),
     Kf(KfUri),
 }
@@ -137,6 +139,13 @@ impl Card {
 
     pub fn contact(&self, kind: ContactKind) -> Option<&Contact> {
         self.contacts.iter().find(|c| c.kind() == kind)
+    }
+
+    pub fn wecom(&self) -> Option<&Wecom> {
+        self.contacts.iter().find_map(|c| match &c.detail {
+            Detail::Wecom(wecom) => Some(wecom),
+            _ => None,
+        })
     }
 
     /// The next version, which others fill in.

@@ -34,6 +34,7 @@ fn passed<'a>(lang: Lang, gate: Gate, fact: impl Fn(&str) -> &'a str) -> String 
             "名片有可展示的联系方式。",
             "The card has a contact to show here.",
         ),
+        Gate::Link => ("企业微信链接可用。", "The WeCom link works."),
     };
     match lang {
         Lang::Zh => zh,
@@ -61,9 +62,9 @@ fn spend<'a>(lang: Lang, fact: impl Fn(&str) -> &'a str) -> String {
 
 fn refused<'a>(lang: Lang, reason: Reason, fact: impl Fn(&str) -> &'a str) -> String {
     use Reason::{
-        CardNotActive, KindNotOpen, KindNotShown, NotEnrolled, OutsideSchedule, PlacementNotLive,
-        ProgramEnded, ProgramNotStarted, ProgramPaused, SpendBelowThreshold, SpendPending,
-        SurfaceNotOpen,
+        CardNotActive, KindNotOpen, KindNotShown, LinkUnavailable, NotEnrolled, OutsideSchedule,
+        PlacementNotLive, ProgramEnded, ProgramNotStarted, ProgramPaused, SpendBelowThreshold,
+        SpendPending, SurfaceNotOpen,
     };
     let (total, threshold, shortfall) = (fact("total"), fact("threshold"), fact("shortfall"));
     let (start, end) = (fact("startTime"), fact("endTime"));
@@ -107,6 +108,14 @@ fn refused<'a>(lang: Lang, reason: Reason, fact: impl Fn(&str) -> &'a str) -> St
         OutsideSchedule => format!("It is outside its scheduled time ({start} to {end})."),
         KindNotShown if zh => "名片没有这里可展示的联系方式。".to_owned(),
         KindNotShown => "The card has no contact to show here.".to_owned(),
+        LinkUnavailable if fact("cause") == "EXHAUSTED" && zh => {
+            "获客助手额度已用完，充值后自动恢复展示。".to_owned()
+        }
+        LinkUnavailable if fact("cause") == "EXHAUSTED" => {
+            "No adds are left at WeCom; cards return by themselves once more are bought.".to_owned()
+        }
+        LinkUnavailable if zh => "企业微信链接暂不可用。".to_owned(),
+        LinkUnavailable => "The WeCom link cannot be used now.".to_owned(),
         other => other.as_str().to_owned(),
     }
 }

@@ -1,12 +1,12 @@
 //! The one gate: a pure function that every door asks. A yes is a `Clearance`, which has no
 //! other constructor and which every guarded write and every reveal demands.
 //!
-//! The order is program, eligibility (both in `admission.rs`), card, placement, schedule, and
-//! last the contact kind.
+//! The order is program, eligibility (both in `admission.rs`), card, placement, schedule, the
+//! contact kind, and last whether the WeCom link works.
 
 use super::{
-    Asked, Card, CardState, ContactKind, Finding, Gate, Merchant, Micros, Placement,
-    PlacementState, ProgramName, Reason, Refusal, Standing,
+    Asked, Card, CardState, ContactKind, Finding, Gate, LinkHealth, Merchant, Micros, Placement,
+    PlacementState, ProgramName, Reason, Refusal, Standing, acquisition::Cause,
 };
 
 /// Who asks.
@@ -33,6 +33,8 @@ pub struct Facts<'a> {
     pub placement: Option<&'a Placement>,
     /// Each must be open; where there are none, any that the placement offers.
     pub kinds: &'a [ContactKind],
+    /// Of the card's WeCom link; `None` where it is not asked about.
+    pub health: Option<&'a LinkHealth>,
 }
 
 impl<'a> Facts<'a> {
@@ -42,6 +44,7 @@ impl<'a> Facts<'a> {
             card: None,
             placement: None,
             kinds: &[],
+            health: None,
         }
     }
 
@@ -61,6 +64,15 @@ impl<'a> Facts<'a> {
 
     pub fn kinds(self, kinds: &'a [ContactKind]) -> Self {
         Self { kinds, ..self }
+    }
+
+    pub fn health(self, health: Option<&'a LinkHealth>) -> Self {
+        Self { health, ..self }
+    }
+
+    /// Why the card's WeCom contact leads nowhere, if so.
+    fn dead_end(&self) -> Option<Cause> {
+        self.card?.wecom()?.route(self.health?).err()
     }
 }
 
@@ -102,6 +114,9 @@ pub fn judge(door: Door, facts: Facts<'_>, now: Micros) -> Result<Clearance, Ref
     }
     if let (Some(card), Some(placement)) = (facts.card, facts.placement) {
         kinds_there(&facts, card, placement)?;
+        if matches!(door, Door::Serve | Door::Tap) {
+            link_works(door, &facts, card, now)?;
+        }
         if door == Door::Tap {
             kinds_shown(door, &facts, placement, now)?;
         }
@@ -162,6 +177,8 @@ pub fn explain(facts: Facts<'_>, now: Micros) -> (Vec<(ProgramName, Finding)>, V
     if let (Some(card), Some(placement)) = (facts.card, facts.placement) {
         let there = kinds_there(&facts, card, placement);
         own.push(Finding::new(Gate::Contact, there.err()));
+        let works = link_works(Door::Serve, &facts, card, now);
+        own.push(Finding::new(Gate::Link, works.err()));
     }
     (programs.collect(), own)
 }
@@ -193,9 +210,10 @@ fn asked(door: Door, facts: &Facts<'_>, kind: Option<ContactKind>, now: Micros) 
 
 /// What a placement shows of what it could, once the rest of the gate has let it through.
 fn open_kinds(door: Door, facts: &Facts<'_>, now: Micros) -> Vec<ContactKind> {
+    let dead_end = facts.dead_end().is_some();
     let open = |kind: &ContactKind| {
         let asked = asked(door, facts, Some(*kind), now);
-        facts.standing.admits(&asked).is_ok()
+        !(dead_end && *kind == ContactKind::Wecom) && facts.standing.admits(&asked).is_ok()
     };
     let most = facts.placement.map_or(0, Placement::most_shown);
     offered(facts).into_iter().filter(open).take(most).collect()
@@ -267,6 +285,32 @@ fn kinds_there(facts: &Facts<'_>, card: &Card, placement: &Placement) -> Result<
         None if !offered.is_empty() => Ok(()),
         lacking => Err(not_shown(placement, lacking.copied())),
     }
+}
+
+/// The WeCom link leads somewhere, or something else is shown in its stead.
+fn link_works(door: Door, facts: &Facts<'_>, card: &Card, now: Micros) -> Result<(), Refusal> {
+    let Some(cause) = facts.dead_end() else {
+        return Ok(());
+    };
+    let needed = if facts.kinds.is_empty() {
+        open_kinds(door, facts, now).is_empty()
+    } else {
+        facts.kinds.contains(&ContactKind::Wecom)
+    };
+    if !needed {
+        return Ok(());
+    }
+    Err(link_unavailable(card, cause))
+}
+
+/// The refusal while a card's WeCom contact leads nowhere.
+pub fn link_unavailable(card: &Card, cause: Cause) -> Refusal {
+    Refusal::new(
+        Reason::LinkUnavailable,
+        "the WeCom link behind the card cannot be used now",
+    )
+    .about(&card.name)
+    .with("cause", cause.as_str())
 }
 
 /// A surface with room for one shows the first that is open, not the asked one.

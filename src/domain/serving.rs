@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Card, Clearance, ContactKind, Door, Facts, Micros, Placement, Reason, Refusal, Standing,
-    Surface, gate,
+    Card, Clearance, ContactKind, Door, Facts, LinkHealth, Micros, Placement, Reason, Refusal,
+    Standing, Surface, gate,
 };
 
 /// A chat menu's most.
@@ -16,6 +16,8 @@ pub struct Candidate {
     pub placement: Placement,
     pub card: Option<Card>,
     pub standing: Arc<Standing>,
+    /// Of the card's WeCom link; `None` where it has none, or nobody asks about it.
+    pub health: Option<LinkHealth>,
 }
 
 impl Candidate {
@@ -71,11 +73,12 @@ pub fn shown(door: Door, candidate: &Candidate, now: Micros) -> Result<Vec<Conta
 }
 
 /// A purged card is not active; programs are asked first, as ever.
-fn facts(candidate: &Candidate, now: Micros) -> Result<Facts<'_>, Refusal> {
+pub fn facts(candidate: &Candidate, now: Micros) -> Result<Facts<'_>, Refusal> {
     let Candidate {
         placement,
         card,
         standing,
+        health,
     } = candidate;
     let Some(card) = card else {
         gate::judge(Door::Serve, Facts::merchant(standing), now)?;
@@ -84,7 +87,7 @@ fn facts(candidate: &Candidate, now: Micros) -> Result<Facts<'_>, Refusal> {
             .with("card", placement.card.to_string())
             .with("state", "DELETED"));
     };
-    Ok(Facts::placement(standing, card, placement))
+    Ok(Facts::placement(standing, card, placement).health(health.as_ref()))
 }
 
 /// A chat menu: one item for each kind of each placement, by position, then by kind.

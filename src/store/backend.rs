@@ -33,6 +33,8 @@ const IDLE_BEFORE_PING: Duration = Duration::from_secs(30);
 const MIGRATION_LOCK: i64 = 0x6d69_6e67_7069_616e;
 /// Names the lock under which programs are counted: "programs" in ASCII.
 const PROGRAMS_LOCK: i64 = 0x7072_6f67_7261_6d73;
+/// Names the lock under which corps are counted: "corps" in ASCII.
+const CORPS_LOCK: i64 = 0x63_6f72_7073;
 
 /// Between two transactions of an import on SQLite: longer than the 100 ms after which it looks
 /// again whether another process still writes, so that who waits gets its turn.
@@ -229,6 +231,14 @@ impl Db<DatabaseTransaction> {
             return Ok(());
         }
         advisory_lock(&self.0, PROGRAMS_LOCK).await
+    }
+
+    /// Counting and inserting corps, likewise.
+    pub async fn lock_corps(&self) -> Result<()> {
+        if self.0.get_database_backend() != DbBackend::Postgres {
+            return Ok(());
+        }
+        advisory_lock(&self.0, CORPS_LOCK).await
     }
 }
 

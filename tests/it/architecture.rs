@@ -80,8 +80,8 @@ fn the_store_alone_knows_sea_orm() {
 }
 
 #[test]
-fn http_clients_are_where_keys_are_fetched_and_wecom_is_asked() {
-    let found = outside(&["src/server/jwks", "src/wecom"], |text| {
+fn http_clients_are_where_wecom_is_asked_and_keys_are_fetched() {
+    let found = outside(&["src/wecom", "src/server/jwks"], |text| {
         text.contains("reqwest")
     });
     assert_eq!(found, [""; 0]);

@@ -9,8 +9,9 @@ use crate::{
     },
     app::CardChanges,
     domain::{
-        AcquisitionUri, Card, CardDraft, CardState, Check, Contact, ContactDraft, ContactKind,
-        Detail, DetailDraft, KfUri, Phone, Refusal, WechatId, Wecom, WecomTarget, card, is_id,
+        AcquisitionLinkName, AcquisitionUri, Card, CardDraft, CardState, Check, Contact,
+        ContactDraft, ContactKind, CorpName, Detail, DetailDraft, KfUri, Phone, Refusal, WechatId,
+        Wecom, WecomTarget, card,
     },
 };
 
@@ -141,17 +142,16 @@ fn wecom(check: &mut Check, at: &str, wecom: pb::WecomContact) -> Option<Wecom> 
         Some(Target::KfUri(uri)) => check
             .field(format!("{at}.wecom.kf_uri"), KfUri::parse(&uri))
             .map(WecomTarget::Kf),
-        Some(Target::AcquisitionLink(_)) => {
-            check.violation(
+        Some(Target::AcquisitionLink(name)) => check
+            .field(
                 format!("{at}.wecom.acquisition_link"),
-                "is not accepted yet; give the link's address as acquisition_uri",
-            );
-            None
-        }
+                AcquisitionLinkName::parse(&name),
+            )
+            .map(WecomTarget::Link),
         None => {
             check.violation(
                 format!("{at}.wecom"),
-                "must have one of acquisition_uri, kf_uri",
+                "must have one of acquisition_link, acquisition_uri, kf_uri",
             );
             None
         }
@@ -159,7 +159,7 @@ fn wecom(check: &mut Check, at: &str, wecom: pb::WecomContact) -> Option<Wecom> 
     let corp = match wecom.corp.as_str() {
         "" => Some(None),
         name => check
-            .field(format!("{at}.wecom.corp"), corp_id(name))
+            .field(format!("{at}.wecom.corp"), CorpName::parse(name))
             .map(Some),
     };
     let fallback = match wecom.fallback_kf_uri.as_str() {
@@ -168,18 +168,20 @@ fn wecom(check: &mut Check, at: &str, wecom: pb::WecomContact) -> Option<Wecom> 
             .field(format!("{at}.wecom.fallback_kf_uri"), KfUri::parse(uri))
             .map(Some),
     };
+    let target = target?;
+    let mut corp = corp?;
+    if let WecomTarget::Link(link) = &target {
+        check.require(
+            *corp.get_or_insert_with(|| link.corp.clone()) == link.corp,
+            format!("{at}.wecom.corp"),
+            "must be the acquisition_link's, or empty",
+        );
+    }
     Some(Wecom {
-        corp: corp?,
-        target: target?,
+        corp,
+        target,
         fallback: fallback?,
     })
-}
-
-fn corp_id(name: &str) -> Result<String, &'static str> {
-    name.strip_prefix("corps/")
-        .filter(|id| is_id(id))
-        .map(str::to_owned)
-        .ok_or("must be corps/{corp}")
 }
 
 impl From<Card> for pb::Card {
@@ -229,11 +231,9 @@ impl From<Wecom> for pb::WecomContact {
     fn from(wecom: Wecom) -> Self {
         use pb::wecom_contact::Target;
         Self {
-            corp: wecom
-                .corp
-                .map(|id| format!("corps/{id}"))
-                .unwrap_or_default(),
+            corp: wecom.corp.map(|corp| corp.to_string()).unwrap_or_default(),
             target: Some(match wecom.target {
+                WecomTarget::Link(name) => Target::AcquisitionLink(name.to_string()),
                 WecomTarget::Acquisition(uri) => Target::AcquisitionUri(uri.as_str().to_owned()),
                 WecomTarget::Kf(uri) => Target::KfUri(uri.as_str().to_owned()),
             }),

@@ -32,6 +32,7 @@ impl MigrationTrait for Migration {
         }
         for index in [
             unique("corps_name", "corps", &["id"]),
+            index("corps_sync", "corps", &["sync_time"]),
             unique(
                 "acquisition_links_name",
                 "acquisition_links",
@@ -70,6 +71,7 @@ impl MigrationTrait for Migration {
     }
 }
 
+/// `sync_time`: when to look at WeCom again.
 fn corps(m: &SchemaManager<'_>) -> TableCreateStatement {
     table("corps")
         .col(number())
@@ -78,6 +80,7 @@ fn corps(m: &SchemaManager<'_>) -> TableCreateStatement {
         .col(text(m, "merchants"))
         .col(id_column(m, "corp_id").not_null())
         .col(column("secrets").binary().not_null())
+        .col(time("sync_time"))
         .col(time("version"))
         .col(time("create_time"))
         .col(time("update_time"))
@@ -85,7 +88,8 @@ fn corps(m: &SchemaManager<'_>) -> TableCreateStatement {
         .take()
 }
 
-/// `next_time`: when to ask WeCom again; none where nothing is pending.
+/// `next_time`: when to ask WeCom again; none where nothing is pending. `asked_time`: when it was
+/// last asked to make the link, where that may yet have an effect.
 fn acquisition_links(m: &SchemaManager<'_>) -> TableCreateStatement {
     table("acquisition_links")
         .col(number())
@@ -102,6 +106,7 @@ fn acquisition_links(m: &SchemaManager<'_>) -> TableCreateStatement {
         .col(column("pending").small_integer())
         .col(column("attempts").integer().not_null())
         .col(maybe_time("next_time"))
+        .col(maybe_time("asked_time"))
         .col(time("version"))
         .col(time("create_time"))
         .col(time("update_time"))
