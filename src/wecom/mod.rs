@@ -5,6 +5,7 @@ mod client;
 pub mod envelope;
 mod error;
 pub mod events;
+pub mod fake;
 pub mod xml;
 
 pub use client::{Client, Options};
