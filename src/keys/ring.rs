@@ -8,6 +8,7 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use sha2::Sha256;
+use uuid::{Builder, Uuid};
 use zeroize::Zeroizing;
 
 use super::KeyFile;
@@ -149,6 +150,15 @@ impl KeyRing {
         ])
     }
 
+    /// What a tap of a served token is called, a UUIDv8: the add that brings the token back
+    /// knows it without a stored row.
+    pub fn tap_id(&self, token: &str) -> Uuid {
+        let hash = self.index_of("tap", token.as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash[..16]);
+        Builder::from_custom_bytes(bytes).into_uuid()
+    }
+
     /// A blind index: equal for equal values of one use, and says nothing without the key.
     pub fn index_of(&self, usage: &str, value: &[u8]) -> [u8; 32] {
         let mut mac = keyed(self.index.expose_secret());
@@ -287,6 +297,7 @@ mod tests {
         assert_eq!(new.open_token(&text).unwrap(), token());
         assert_eq!(&**new.open("here", &sealed).unwrap(), b"secret");
         assert_eq!(new.viewer_hash("v"), old.viewer_hash("v"));
+        assert_eq!(new.tap_id(&text), old.tap_id(&text));
         assert_ne!(new.seal_token(&token()), text);
         assert_eq!(
             old.open_token(&new.seal_token(&token()))
@@ -307,6 +318,23 @@ mod tests {
         let page = ring().seal_cursor("cards of a", "card-1");
         assert_eq!(ring().open_cursor("cards of a", &page).unwrap(), "card-1");
         assert!(ring().open_cursor("cards of b", &page).is_err());
+    }
+
+    #[test]
+    fn a_token_is_one_tap_and_its_id_says_nothing_without_the_key() {
+        let text = ring().seal_token(&token());
+        let other = TapToken {
+            nonce: [8; 8],
+            ..token()
+        };
+        let id = ring().tap_id(&text);
+        assert_eq!(id, ring().tap_id(&text));
+        assert_eq!(id.get_version_num(), 8);
+        assert_ne!(id, ring().tap_id(&ring().seal_token(&other)));
+        assert_ne!(
+            id,
+            KeyRing::new(&KeyFile::new([8; 64])).unwrap().tap_id(&text)
+        );
     }
 
     #[test]
