@@ -1,6 +1,7 @@
 //! What happens and in what order: transactions, replay by `request_id`, side effects. A
 //! noun's methods stand in the file of that noun.
 
+mod acquisition_links;
 mod ambient;
 mod cards;
 mod contacts;
@@ -15,6 +16,7 @@ mod preview;
 mod principal;
 mod programs;
 mod provenance;
+mod quotas;
 mod serving;
 mod spend;
 mod sweep;
@@ -25,6 +27,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{domain::Calendar, keys::KeyRing, store::Store, wecom};
 
+pub use acquisition_links::{AcquisitionLinkChanges, AcquisitionLinkDraft};
 pub use ambient::Ambient;
 pub use cards::CardChanges;
 pub use contacts::Opened;
@@ -88,6 +91,8 @@ pub struct Rules {
     pub attribution: Duration,
     /// Between two looks at WeCom.
     pub sync: Duration,
+    /// How long one call to WeCom may take.
+    pub wecom_timeout: Duration,
     /// What links begin with, without a slash at the end.
     pub public_url: String,
 }
