@@ -6,6 +6,7 @@ mod admitting;
 mod audit;
 mod backend;
 mod bulk;
+mod callbacks;
 mod cards;
 mod corps;
 mod entity;
@@ -40,6 +41,7 @@ use crate::domain::{Clearance, Merchant, Micros};
 
 pub use acquisition_links::Errand;
 pub use audit::AuditEntry;
+pub use callbacks::Callback;
 pub use error::{Error, Result};
 pub use imports::{SpendImport, Turn};
 pub use openings::Run;

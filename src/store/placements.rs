@@ -212,7 +212,7 @@ impl Tx {
 
 /// A list for `IN`, its last value repeated up to one of few lengths: each length is a
 /// statement of its own, and a connection keeps only so many prepared.
-pub(super) fn padded<'a>(values: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(super) fn padded<T: Copy + Default>(values: impl Iterator<Item = T>) -> Vec<T> {
     let mut values: Vec<_> = values.collect();
     let length = match values.len() {
         0..=1 => values.len(),

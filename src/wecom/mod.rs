@@ -3,6 +3,7 @@
 
 mod client;
 mod error;
+pub mod fake;
 
 pub use client::{Client, Options};
 pub use error::Error;

@@ -2,6 +2,7 @@
 //! them can do stands in `engine.rs`, by name.
 
 mod audit;
+mod callbacks;
 mod cards;
 mod eligibility;
 mod engine;

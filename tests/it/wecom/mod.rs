@@ -1,0 +1,3 @@
+//! WeCom: the client against a fake of it, over HTTP.
+
+mod fake;
