@@ -3,6 +3,7 @@
 
 mod ambient;
 mod cards;
+mod contact_events;
 mod contacts;
 mod corps;
 mod eligibility;
@@ -27,6 +28,7 @@ use crate::{domain::Calendar, keys::KeyRing, store::Store, wecom};
 
 pub use ambient::Ambient;
 pub use cards::CardChanges;
+pub use contact_events::{Tally, Worked};
 pub use contacts::Opened;
 pub use corps::{CorpChanges, CorpDraft};
 pub use error::{Error, Result, bug};

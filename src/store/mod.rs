@@ -7,6 +7,7 @@ mod backend;
 mod bulk;
 mod callbacks;
 mod cards;
+mod contact_events;
 mod corps;
 mod entity;
 mod error;
@@ -39,6 +40,7 @@ use crate::domain::{Clearance, Merchant, Micros};
 
 pub use audit::AuditEntry;
 pub use callbacks::Callback;
+pub use contact_events::{Learned, Of};
 pub use error::{Error, Result};
 pub use imports::{SpendImport, Turn};
 pub use openings::Run;
