@@ -2,6 +2,7 @@
 //! noun's methods stand in the file of that noun.
 
 mod ambient;
+mod callbacks;
 mod cards;
 mod contact_events;
 mod contacts;
@@ -24,9 +25,12 @@ mod write;
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::Notify;
+
 use crate::{domain::Calendar, keys::KeyRing, store::Store, wecom};
 
 pub use ambient::Ambient;
+pub use callbacks::{Received, Untaken};
 pub use cards::CardChanges;
 pub use contact_events::{Tally, Worked};
 pub use contacts::Opened;
@@ -50,6 +54,8 @@ pub struct App {
     pub keys: Arc<KeyRing>,
     pub ambient: Ambient,
     pub wecom: wecom::Client,
+    /// Says that WeCom called back, here.
+    pub called_back: Arc<Notify>,
     pub rules: Arc<Rules>,
 }
 

@@ -125,6 +125,7 @@ impl Server {
             store,
             keys: Arc::new(keys),
             wecom: wecom_client(settings, &ambient).context("wecom")?,
+            called_back: Arc::default(),
             ambient,
             rules: Arc::new(rules(settings, http.local_addr()?)),
         };

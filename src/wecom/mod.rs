@@ -2,7 +2,11 @@
 //! fetches or renews the corp's access token, and is repeated where that is safe.
 
 mod client;
+pub mod envelope;
 mod error;
+pub mod events;
+pub mod fake;
+pub mod xml;
 
 pub use client::{Client, Options};
 pub use error::Error;

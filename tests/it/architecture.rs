@@ -81,7 +81,9 @@ fn the_store_alone_knows_sea_orm() {
 
 #[test]
 fn http_clients_are_where_wecom_is_asked_and_keys_are_fetched() {
-    let found = outside(&["src/wecom", "src/server/jwks"], |text| text.contains("reqwest"));
+    let found = outside(&["src/wecom", "src/server/jwks"], |text| {
+        text.contains("reqwest")
+    });
     assert_eq!(found, [""; 0]);
 }
 

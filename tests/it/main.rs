@@ -16,3 +16,4 @@ mod readme;
 mod support;
 mod tls;
 mod transport;
+mod wecom;

@@ -108,6 +108,7 @@ async fn as_it_is(server: &TestServer) -> (BTreeSet<String>, BTreeSet<String>) {
                 placement,
                 card,
                 standing,
+                health: None,
             };
             let is = serving::shown(Door::Serve, &candidate, now).is_ok();
             shown.extend(is.then_some(name));
