@@ -199,6 +199,8 @@ impl Server {
             self.worker_metrics,
             stop.clone(),
         ));
+        tasks.spawn(worker::errands(self.app.clone(), stop.clone()));
+        tasks.spawn(worker::sync(self.app.clone(), stop.clone()));
         if let Some(jwks) = self.jwks {
             let stop = stop.clone();
             tasks.spawn(async move { jwks.refresh(stop).await });
@@ -301,6 +303,7 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
         callback_max_age: settings.wecom.callback_max_age(),
         attribution: settings.wecom.attribution(),
         sync: settings.wecom.sync(),
+        wecom_timeout: settings.wecom.timeout(),
         public_url: settings.public_url(http),
     }
 }

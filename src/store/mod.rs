@@ -1,6 +1,7 @@
 //! SeaORM's only home. One type, `Db`, over a connection or a transaction; a noun's queries
 //! stand in the file of that noun. What differs between the engines stands in `backend.rs`.
 
+mod acquisition_links;
 mod admitting;
 mod audit;
 mod backend;
@@ -22,6 +23,7 @@ mod openings;
 mod placements;
 mod preview;
 mod programs;
+mod quotas;
 mod requests;
 mod spend;
 mod standings;
@@ -38,6 +40,7 @@ use tokio::sync::Semaphore;
 
 use crate::domain::{Clearance, Merchant, Micros};
 
+pub use acquisition_links::Errand;
 pub use audit::AuditEntry;
 pub use callbacks::Callback;
 pub use contact_events::{Learned, Of};
@@ -133,6 +136,8 @@ impl Tx {
 
 /// Writes history as the service itself.
 const SELF: &str = "mingpian";
+/// Writes history where WeCom says that something is so.
+pub const WECOM: &str = "wecom";
 
 impl Tx {
     /// The number of the new row, or `None` when a unique name or slot is taken. Never
