@@ -17,7 +17,7 @@ use mingpian::{
     app::{Ambient, CHUNK_ROWS, SpendImport},
     config::Settings,
     domain::{Calendar, Day},
-    server,
+    server, store,
 };
 use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, task::spawn_blocking};
@@ -59,9 +59,12 @@ pub async fn run(options: Options, settings: &Settings) -> anyhow::Result<u8> {
     let digest = digest(path.clone(), bar.clone()).await.map_err(no_input)?;
     let ambient = Ambient::system();
     let store = server::open_store(settings, &ambient).await?;
-    let import = SpendImport::of_file(store, ambient.clone(), AUTHOR, digest).await?;
+    let calendar = settings.spend.calendar();
+    let import =
+        SpendImport::of_file(store, ambient.clone(), calendar.clone(), AUTHOR, digest).await?;
 
-    let Calendar { zone, sources, .. } = settings.spend.calendar();
+    let Calendar { zone, sources, .. } = calendar;
+    let sources = (sources, import.room().await?);
     bar.reset();
     bar.set_position(import.row().position);
     bar.reset_eta();
@@ -98,7 +101,11 @@ async fn pour(
         if rows > 0 {
             import.give_way().await;
         }
-        import.chunk(&chunk.entries, chunk.position).await?;
+        let left_out = import.chunk(&chunk.entries, chunk.position).await?;
+        if !left_out.is_empty() {
+            // The next run finds their source rejected as it reads.
+            return Err(store::Error::conflict("a source came meanwhile, none has room").into());
+        }
         rows += chunk.entries.len() as u64;
         bar.set_position(chunk.position);
         let each = rows as f64 / bar.elapsed().as_secs_f64().max(0.001);

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     app::{self, App, SpendImport},
-    domain::{Reason, Refusal},
+    domain::{Reason, Refusal, Violation, spend},
 };
 
 /// Entries in a message at most.
@@ -28,7 +28,7 @@ const MAX_REJECTIONS: usize = 100;
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Takes in the stream to its end.
-pub async fn spend(
+pub async fn from_stream(
     app: &App,
     request: Request<Streaming<ImportSpendRequest>>,
 ) -> Result<ImportSpendResponse, Status> {
@@ -78,27 +78,32 @@ impl Inlet<'_> {
         if !(1..=MAX_ENTRIES).contains(&count) {
             return Err(Refusal::field("entries", "must be 1 to 1,000").into());
         }
-        let (today, mut entries) = (self.app.today(), Vec::with_capacity(count));
+        let (mut entries, mut indices) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let (today, mut rejections) = (self.app.today(), Vec::new());
         for (index, wire) in (self.index..).zip(message.entries) {
             match entry(wire, today, self.app.sources()) {
-                Ok(entry) => entries.push(entry),
-                Err(violation) => self.reject(Rejection {
-                    index,
-                    field: violation.field,
-                    description: violation.description,
-                }),
+                Ok(entry) => {
+                    entries.push(entry);
+                    indices.push(index);
+                }
+                Err(violation) => rejections.push(rejection(index, violation)),
             }
         }
-        self.import.chunk(&entries, 0).await?;
+        for place in self.import.chunk(&entries, 0).await? {
+            rejections.push(rejection(indices[place], spend::one_too_many()));
+        }
+        self.reject(rejections);
         self.index += i64::try_from(count).unwrap_or(i64::MAX);
         Ok(())
     }
 
-    fn reject(&mut self, rejection: Rejection) {
-        self.answer.rejected += 1;
-        if self.answer.rejections.len() < MAX_REJECTIONS {
-            self.answer.rejections.push(rejection);
-        }
+    fn reject(&mut self, mut rejections: Vec<Rejection>) {
+        rejections.sort_unstable_by_key(|rejection| rejection.index);
+        self.answer.rejected += i64::try_from(rejections.len()).unwrap_or(i64::MAX);
+        let room = MAX_REJECTIONS - self.answer.rejections.len();
+        self.answer
+            .rejections
+            .extend(rejections.into_iter().take(room));
     }
 
     async fn finish(self) -> app::Result<ImportSpendResponse> {
@@ -112,5 +117,13 @@ impl Inlet<'_> {
             replaced: signed(counts.replaced),
             ..self.answer
         })
+    }
+}
+
+fn rejection(index: i64, violation: Violation) -> Rejection {
+    Rejection {
+        index,
+        field: violation.field,
+        description: violation.description,
     }
 }

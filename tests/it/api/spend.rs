@@ -8,6 +8,7 @@ use mingpian::{
         pb::{self, eligibility::State},
     },
     domain::{Day, Merchant, Micros, Money, SpendEntry, Zone},
+    store::{Options, Store},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -32,6 +33,8 @@ on_both_engines!(
     a_thousand_of_the_longest_entries_fit,
     an_import_may_outlast_the_deadline_of_other_calls,
     where_sources_are_named_others_are_rejected_and_not_awaited,
+    a_source_too_many_is_rejected_and_the_rest_goes_in,
+    the_last_source_is_brought_by_one_alone,
 );
 
 struct Spend {
@@ -425,4 +428,88 @@ async fn where_sources_are_named_others_are_rejected_and_not_awaited(engine: Eng
             completed.unwrap();
         }
     }
+}
+
+const TWO_SOURCES: &str = "[spend]\nmost_sources = 2\n";
+
+async fn a_source_too_many_is_rejected_and_the_rest_goes_in(engine: Engine) {
+    let mut s = Spend::start_with(engine, TWO_SOURCES).await;
+    let of = |entry: pb::SpendEntry, source: &str| pb::SpendEntry {
+        source: source.into(),
+        ..entry
+    };
+    let entry = |source: &str| of(s.entry(1, 10), source);
+    let bad = of(s.entry(-1, 10), "a");
+    let messages = vec![
+        vec![entry("a"), entry("b"), entry("c"), bad],
+        vec![entry("d"), entry("b"), entry("a")],
+    ];
+    let again = vec![entry("c"), entry("b")];
+    let answer = s.send(messages).await.unwrap();
+    assert_eq!(counts(&answer), (2, 2, 0, 3));
+    let told = answer.rejections.iter().map(|r| (r.index, &*r.field));
+    let wanted = [(2, "source"), (3, "day"), (4, "source")];
+    assert_eq!(told.collect::<Vec<_>>(), wanted);
+    assert_eq!(s.total().await, 20);
+
+    let request = |source: &str, day| pb::CompleteSpendDayRequest {
+        source: source.into(),
+        day: Some(date(day)),
+        ..Default::default()
+    };
+    let (yesterday, mut client) = (s.today() - 1, s.client.clone());
+    let known = client.complete_spend_day(request("b", yesterday)).await;
+    known.unwrap();
+    let new = client.complete_spend_day(request("c", yesterday)).await;
+    let refused = refused(new, Code::ResourceExhausted, "QUOTA_EXHAUSTED");
+    assert!(refused.message().contains("settings"), "{refused:?}");
+
+    // Who was silent for so long gives its place back.
+    s.server.clock.advance(DAY * 402);
+    let today = s.today();
+    let again: Vec<_> = again
+        .into_iter()
+        .map(|entry| pb::SpendEntry {
+            day: Some(date(today)),
+            ..entry
+        })
+        .collect();
+    assert_eq!(counts(&s.send(vec![again]).await.unwrap()), (2, 0, 0, 0));
+}
+
+/// Another replica brings it, and has not committed yet.
+async fn the_last_source_is_brought_by_one_alone(engine: Engine) {
+    let mut s = Spend::start_with(engine, TWO_SOURCES).await;
+    s.send(vec![vec![s.entry(1, 10)]]).await.unwrap();
+    let entry = SpendEntry {
+        merchant: Merchant::from_id("klook").unwrap(),
+        day: s.today() - 1,
+        source: "theirs".into(),
+        amount: Money(1),
+    };
+    let other = other_replica(&s.server).await;
+    let (turn, tx) = other.begin_import().await.unwrap();
+    tx.import_chunk(1, &[entry], s.server.clock.now())
+        .await
+        .unwrap();
+    let mut ours = s.entry(1, 10);
+    ours.source = "ours".into();
+    let sending = s.send(vec![vec![ours]]);
+    let committing = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        tx.commit().await.unwrap();
+        drop(turn);
+    };
+    let (answer, ()) = tokio::join!(sending, committing);
+    assert_eq!(counts(&answer.unwrap()), (0, 0, 0, 1));
+}
+
+async fn other_replica(server: &TestServer) -> Store {
+    let options = Options {
+        url: server.scratch.url.clone().into(),
+        max_connections: 1,
+        acquire_timeout: Duration::from_secs(5),
+        statement_timeout: Duration::from_secs(5),
+    };
+    Store::open(&options).await.unwrap()
 }
