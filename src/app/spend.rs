@@ -173,13 +173,15 @@ impl App {
         self.rules.calendar.zone.day(self.ambient.now())
     }
 
+    /// When it is its turn among the imports: a day is complete after the figures before it.
     pub async fn complete_spend_day(
         &self,
         call: &Call,
         source: &str,
         day: Day,
     ) -> Result<SpendDay> {
-        let write = match self.begin(call).await? {
+        let (_turn, tx) = self.store.begin_import().await?;
+        let write = match self.begin_in(tx, call).await? {
             Begin::Answered(day) => return Ok(day),
             Begin::Fresh(write) => write,
         };

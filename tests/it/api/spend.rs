@@ -29,6 +29,7 @@ on_both_engines!(
     eligibility_is_told_as_of_then,
     a_replaced_figure_replaces_the_decision,
     complete_days_are_complete_once,
+    a_day_is_complete_after_the_chunk_before_it,
     eligibilities_are_listed_by_program,
     a_thousand_of_the_longest_entries_fit,
     an_import_may_outlast_the_deadline_of_other_calls,
@@ -321,6 +322,28 @@ async fn complete_days_are_complete_once(engine: Engine) {
     let nothing = pb::CompleteSpendDayRequest::default();
     let nothing = s.client.complete_spend_day(nothing).await;
     malformed(nothing, &["source", "day"]);
+}
+
+/// Another replica brings figures, and has not committed yet.
+async fn a_day_is_complete_after_the_chunk_before_it(engine: Engine) {
+    let s = Spend::start(engine).await;
+    let other = other_replica(&s.server).await;
+    let (turn, tx) = other.begin_import().await.unwrap();
+    let request = pb::CompleteSpendDayRequest {
+        source: "juguang".into(),
+        day: Some(date(s.today() - 1)),
+        ..Default::default()
+    };
+    let mut client = s.client.clone();
+    let completing = tokio::spawn(async move { client.complete_spend_day(request).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!completing.is_finished());
+    s.server.clock.advance(Duration::from_secs(60));
+    let released = s.server.clock.now();
+    tx.commit().await.unwrap();
+    drop(turn);
+    let day = completing.await.unwrap().unwrap().into_inner();
+    assert_eq!(micros(day.complete_time), released);
 }
 
 async fn eligibilities_are_listed_by_program(engine: Engine) {
