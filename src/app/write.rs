@@ -69,12 +69,14 @@ impl App {
         })
     }
 
-    /// The merchant's standing, as this write sees it.
+    /// The merchant's standing, as this write sees it. Programs do not change until it is
+    /// done: what is paused meanwhile is paused after it, or stops it.
     pub(super) async fn standing(
         &self,
         write: &Write<'_>,
         merchant: &Merchant,
     ) -> Result<Standing> {
+        write.tx.hold_programs().await?;
         let calendar = &self.rules.calendar;
         Ok(write.tx.standing(merchant, calendar, write.now).await?)
     }

@@ -527,7 +527,7 @@ async fn the_last_source_is_brought_by_one_alone(engine: Engine) {
     assert_eq!(counts(&answer.unwrap()), (0, 0, 0, 1));
 }
 
-async fn other_replica(server: &TestServer) -> Store {
+pub async fn other_replica(server: &TestServer) -> Store {
     let options = Options {
         url: server.scratch.url.clone().into(),
         max_connections: 1,
