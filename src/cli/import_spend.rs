@@ -50,8 +50,24 @@ pub struct Options {
 #[error("{0}: {1}")]
 pub struct NoInput(String, io::Error);
 
+/// Somebody else writes for longer than an import waits, or came first.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "another process is writing to the store, perhaps another import; give the same command \
+     again when it is done: what is in stays in"
+)]
+pub struct Busy;
+
 /// 0 when all is in, 65 when something was rejected and the rest is in.
 pub async fn run(options: Options, settings: &Settings) -> anyhow::Result<u8> {
+    let done = import(options, settings).await;
+    done.map_err(|error| match error.downcast_ref::<store::Error>() {
+        Some(e) if e.is_conflict() => Busy.into(),
+        _ => error,
+    })
+}
+
+async fn import(options: Options, settings: &Settings) -> anyhow::Result<u8> {
     let path = options.file;
     let no_input = |e| NoInput(path.display().to_string(), e);
     let bytes = length(&path).map_err(no_input)?;
@@ -104,7 +120,7 @@ async fn pour(
         let left_out = import.chunk(&chunk.entries, chunk.position).await?;
         if !left_out.is_empty() {
             // The next run finds their source rejected as it reads.
-            return Err(store::Error::conflict("a source came meanwhile, none has room").into());
+            return Err(Busy.into());
         }
         rows += chunk.entries.len() as u64;
         bar.set_position(chunk.position);
