@@ -33,6 +33,7 @@ on_both_engines!(
     eligibilities_are_listed_by_program,
     a_thousand_of_the_longest_entries_fit,
     an_import_may_outlast_the_deadline_of_other_calls,
+    an_import_outlives_the_age_of_its_connection,
     where_sources_are_named_others_are_rejected_and_not_awaited,
     a_source_too_many_is_rejected_and_the_rest_goes_in,
     the_last_source_is_brought_by_one_alone,
@@ -416,6 +417,22 @@ async fn an_import_may_outlast_the_deadline_of_other_calls(engine: Engine) {
         late.code(),
         Code::DeadlineExceeded | Code::Cancelled
     ));
+}
+
+async fn an_import_outlives_the_age_of_its_connection(engine: Engine) {
+    let settings = "[limits]\nconnection_age_seconds = 1\ndrain_seconds = 1\n";
+    let s = Spend::start_with(engine, settings).await;
+    let (sender, messages) = mpsc::channel(1);
+    let mut client = s.client.clone();
+    let messages = ReceiverStream::new(messages);
+    let importing = tokio::spawn(async move { client.import_spend(messages).await });
+    for n in 1..=5 {
+        sender.send(message(vec![s.entry(n, 10)])).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    drop(sender);
+    let answer = importing.await.unwrap().unwrap().into_inner();
+    assert_eq!(counts(&answer), (5, 0, 0, 0));
 }
 
 async fn where_sources_are_named_others_are_rejected_and_not_awaited(engine: Engine) {
