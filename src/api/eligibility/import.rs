@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::{Stream, TryStreamExt};
 use tokio::time::timeout;
 use tonic::{Request, Status, Streaming};
 
@@ -43,24 +44,27 @@ pub async fn from_stream(
         answer: ImportSpendResponse::default(),
         index: 0,
     };
-    while let Some(message) = next(&mut stream).await? {
+    while let Some(message) = next(&mut stream, IDLE).await? {
         inlet.take(message).await.map_err(status::from_error)?;
     }
     inlet.finish().await.map_err(status::from_error)
 }
 
-/// The next message, if it comes in time.
-async fn next(
-    stream: &mut Streaming<ImportSpendRequest>,
-) -> Result<Option<ImportSpendRequest>, Status> {
-    let late = Refusal::new(
-        Reason::DeadlineExceeded,
-        "no message for 30 seconds; what was sent is in, send the rest",
-    );
-    match timeout(IDLE, stream.message()).await {
-        Ok(message) => message,
-        Err(_) => Err(status::refusal(&late)),
-    }
+/// The next message, if it comes within `idle`.
+async fn next<T>(
+    stream: &mut (impl Stream<Item = Result<T, Status>> + Unpin),
+    idle: Duration,
+) -> Result<Option<T>, Status> {
+    timeout(idle, stream.try_next()).await.unwrap_or_else(|_| {
+        let message = format!(
+            "no message for {} seconds; what was sent is in, send the rest",
+            idle.as_secs()
+        );
+        Err(status::refusal(&Refusal::new(
+            Reason::DeadlineExceeded,
+            message,
+        )))
+    })
 }
 
 /// What has come in so far.
@@ -125,5 +129,28 @@ fn rejection(index: i64, violation: Violation) -> Rejection {
         index,
         field: violation.field,
         description: violation.description,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt, stream};
+    use tokio::time::Instant;
+    use tonic::Code;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sender_is_silent_for_so_long_and_no_longer() {
+        let idle = Duration::from_millis(50);
+        let mut sender = Box::pin(stream::iter([Ok(1)]).chain(stream::pending()));
+        assert_eq!(next(&mut sender, idle).await.unwrap(), Some(1));
+        let silent_since = Instant::now();
+        let late = timeout(Duration::from_secs(10), next(&mut sender, idle)).await;
+        let late = late.expect("a bound").unwrap_err();
+        assert_eq!(late.code(), Code::DeadlineExceeded);
+        assert!(silent_since.elapsed() >= idle);
+        let mut ended = stream::empty::<Result<i32, Status>>();
+        assert_eq!(next(&mut ended, idle).await.unwrap(), None);
     }
 }
