@@ -17,11 +17,10 @@ use mingpian::{
     },
     domain::{Day, Micros, ProgramName, ProgramState, Zone},
 };
-use tokio::time::sleep;
 use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt;
 
-use super::Api;
+use super::{Api, so_many_wait, spend::other_replica};
 use crate::{
     on_both_engines,
     support::{Engine, TestServer, card, create_card, get_menu, in_menu, refused, tap, wecom},
@@ -275,7 +274,10 @@ async fn a_paused_program_stops_every_door_at_once(engine: Engine) {
 async fn a_write_that_began_before_the_pause_ends_before_it_or_is_refused(engine: Engine) {
     let server = TestServer::start(engine).await;
     let mut api = Api::on(server).await;
-    let other = super::spend::other_replica(&api.server).await;
+    let (other, url) = (
+        other_replica(&api.server).await,
+        api.server.scratch.url.clone(),
+    );
     let (open, now) = (ProgramName::new("open").unwrap(), api.server.clock.now());
 
     let pausing = other.begin().await.unwrap();
@@ -283,7 +285,7 @@ async fn a_write_that_began_before_the_pause_ends_before_it_or_is_refused(engine
     let mut cards = api.cards.clone();
     let request = create_card("klook", "late");
     let creating = tokio::spawn(async move { cards.create_card(request).await });
-    sleep(Duration::from_millis(300)).await;
+    so_many_wait(engine, &url, "1").await;
     assert!(!creating.is_finished(), "its program is about to change");
     let paused = program.to(ProgramState::Paused, now);
     pausing.save_program(&paused, "tests").await.unwrap();
@@ -302,13 +304,13 @@ async fn a_write_that_began_before_the_pause_ends_before_it_or_is_refused(engine
         ..Default::default()
     };
     let pausing = tokio::spawn(async move { programs.pause_program(request).await });
-    sleep(Duration::from_millis(300)).await;
+    so_many_wait(engine, &url, "1").await;
     assert!(!pausing.is_finished(), "a write by its terms is under way");
     // Who comes later waits for who pauses, however many others write.
     let mut cards = api.cards.clone();
     let request = create_card("klook", "later");
     let creating = tokio::spawn(async move { cards.create_card(request).await });
-    sleep(Duration::from_millis(300)).await;
+    so_many_wait(engine, &url, "2").await;
     assert!(!creating.is_finished());
     writing.commit().await.unwrap();
     pausing.await.unwrap().unwrap();

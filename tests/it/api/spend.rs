@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status};
 
-use super::{DAY, malformed, micros, refused, time};
+use super::{DAY, malformed, micros, refused, so_many_wait, time};
 use crate::{
     on_both_engines,
     support::{EligibilityClient, Engine, TestServer},
@@ -337,7 +337,7 @@ async fn a_day_is_complete_after_the_chunk_before_it(engine: Engine) {
     };
     let mut client = s.client.clone();
     let completing = tokio::spawn(async move { client.complete_spend_day(request).await });
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    so_many_wait(engine, &s.server.scratch.url, "1").await;
     assert!(!completing.is_finished());
     s.server.clock.advance(Duration::from_secs(60));
     let released = s.server.clock.now();
@@ -534,9 +534,10 @@ async fn the_last_source_is_brought_by_one_alone(engine: Engine) {
         .unwrap();
     let mut ours = s.entry(1, 10);
     ours.source = "ours".into();
+    let url = s.server.scratch.url.clone();
     let sending = s.send(vec![vec![ours]]);
     let committing = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        so_many_wait(engine, &url, "1").await;
         tx.commit().await.unwrap();
         drop(turn);
     };
