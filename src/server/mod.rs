@@ -31,7 +31,7 @@ use self::{
 use crate::{
     api::{
         self,
-        layers::{self, auth::AuthLayer, metrics::Metrics},
+        layers::{self, auth::AuthLayer, deadline::FED_MAX, metrics::Metrics},
     },
     app::{Ambient, App, Rules},
     config::{Mode, Settings},
@@ -158,7 +158,7 @@ impl Server {
             listener,
             tls,
             protocol,
-            limits: connections(settings),
+            limits: connections(settings, protocol),
             routes,
         };
         let public = http::public(
@@ -318,14 +318,20 @@ fn wecom_client(settings: &Settings, ambient: &Ambient) -> wecom::Result<wecom::
     wecom::Client::new(&options, ambient.clone())
 }
 
-fn connections(settings: &Settings) -> Limits {
+/// A connection that has come of age may still carry an import: on gRPC's door it has as long
+/// as the longest call.
+fn connections(settings: &Settings, protocol: Protocol) -> Limits {
     let limits = &settings.limits;
+    let grace = match protocol {
+        Protocol::Grpc => limits.drain().max(FED_MAX),
+        Protocol::Http => limits.drain(),
+    };
     Limits {
         connections: limits.connections(),
         connections_per_ip: limits.connections_per_ip(),
         max_concurrent_streams: limits.max_concurrent_streams(),
         connection_age: limits.connection_age(),
-        connection_age_grace: limits.drain(),
+        connection_age_grace: grace,
         ..Limits::default()
     }
 }

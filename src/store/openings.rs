@@ -2,7 +2,8 @@
 //! ledger, whatever the number of merchants.
 //!
 //! `openings` is the state after the last run and `transitions` is how it came about. The gate
-//! reads neither: what is open is derived (`domain/eligibility.rs`).
+//! reads neither: what is open is derived (`domain/eligibility.rs`). A threshold below zero opens
+//! to who never had a figure, too: nobody can list them, so they get no row.
 
 use sea_orm::{
     ActiveModelTrait,

@@ -5,7 +5,9 @@ use std::{fs, time::Duration};
 use futures_util::future::join_all;
 use mingpian::{
     api::pb,
+    app::Ambient,
     domain::{Micros, Zone},
+    server::open_store,
     store::{Options, Store},
 };
 use sea_orm::DatabaseConnection;
@@ -13,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use tonic::Code;
 
 use super::{column, database, import, path};
-use crate::support::{Engine, ProgramClient, TestServer, get_menu, refused};
+use crate::support::{Engine, ProgramClient, Scratch, TestServer, get_menu, refused};
 
 async fn pause_and_resume(programs: &mut ProgramClient) {
     let name = "programs/default".to_owned();
@@ -136,4 +138,26 @@ async fn a_program_is_paused_while_another_process_imports_into_sqlite() {
     };
     eprintln!("{times} times, the longest in {longest:?}");
     assert!(code.success() && times >= 5, "{code}, {times}");
+}
+
+/// For longer than SQLite waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_into_a_busy_sqlite_says_what_to_do() {
+    let scratch = Scratch::new(Engine::Sqlite).await;
+    let settings = scratch.settings("");
+    let store = open_store(&settings, &Ambient::system()).await.unwrap();
+    let file = path(&scratch, "f.csv");
+    fs::write(&file, "merchant,day,source,amount,currency\n").unwrap();
+    let others = store.begin().await.unwrap();
+    let output = import::command(&scratch, &file).output().unwrap();
+    others.rollback().await.unwrap();
+    assert_eq!(output.status.code(), Some(75));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        said,
+        "mingpian: another process is writing to the store, perhaps another import; give the \
+         same command again when it is done: what is in stays in\n"
+    );
+    let output = import::command(&scratch, &file).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
