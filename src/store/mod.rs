@@ -8,6 +8,7 @@ mod bulk;
 mod cards;
 mod entity;
 mod error;
+mod held;
 mod history;
 mod imports;
 mod leases;
