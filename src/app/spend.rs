@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
@@ -25,6 +26,10 @@ pub const CHUNK_ROWS: usize = 50_000;
 /// figures, and it is taken in from its beginning.
 const RESUME_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long an import writes before it gives way. Others wait for longer than that, and for
+/// less than it takes to make them give up.
+const TURN: Duration = Duration::from_secs(1);
+
 /// Figures from one sender. Each chunk is one transaction, so what was taken in stays,
 /// however the import ends.
 #[derive(Debug)]
@@ -33,6 +38,8 @@ pub struct SpendImport {
     ambient: Ambient,
     calendar: Calendar,
     row: store::SpendImport,
+    /// When it last gave way.
+    gave_way: Instant,
 }
 
 impl SpendImport {
@@ -62,6 +69,7 @@ impl SpendImport {
                 ambient,
                 calendar,
                 row,
+                gave_way: Instant::now(),
             }),
             None => Self::insert(store, ambient, calendar, author, Some(digest)).await,
         }
@@ -91,6 +99,7 @@ impl SpendImport {
             ambient,
             calendar,
             row,
+            gave_way: Instant::now(),
         })
     }
 
@@ -140,9 +149,12 @@ impl SpendImport {
         tx.commit().await
     }
 
-    /// Between two of many chunks: lets others write.
-    pub async fn give_way(&self) {
-        self.store.give_way().await;
+    /// Between two of many chunks: lets others write, once in a while.
+    pub async fn give_way(&mut self) {
+        if self.gave_way.elapsed() >= TURN {
+            self.store.give_way().await;
+            self.gave_way = Instant::now();
+        }
     }
 
     pub fn id(&self) -> Uuid {
