@@ -102,6 +102,14 @@ impl Write<'_> {
         Ok(answer)
     }
 
+    /// Commits that what this request did is undone: its id is free again.
+    pub async fn give_up(self) -> Result<()> {
+        if let Some(request) = &self.call.request {
+            self.tx.forget_answer(self.author, request.id).await?;
+        }
+        Ok(self.tx.commit().await?)
+    }
+
     /// Leaves a row on the audit trail, in this transaction. `detail`: facts, in clear only
     /// where they are not personal.
     pub async fn audit(&self, action: &str, resource: impl ToString, detail: String) -> Result<()> {

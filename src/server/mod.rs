@@ -51,6 +51,7 @@ pub struct Server {
     pub admin: SocketAddr,
     doors: Vec<Door>,
     health: Health,
+    worker_metrics: worker::metrics::Metrics,
     jwks: Option<Arc<Jwks>>,
     tls: Option<Arc<Tls>>,
     drain: Duration,
@@ -132,6 +133,7 @@ impl Server {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         let public_metrics = http::metrics::Metrics::register(&mut registry);
+        let worker_metrics = worker::metrics::Metrics::register(&mut registry);
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let health = Health::new(reporter).await;
         let limits = &settings.limits;
@@ -175,6 +177,7 @@ impl Server {
                 door(admin, Protocol::Http, None, admin_routes),
             ],
             health,
+            worker_metrics,
             jwks,
             tls,
             drain: limits.drain(),
@@ -191,6 +194,13 @@ impl Server {
         tasks.spawn(self.health.follow(store, stop.clone(), close.clone()));
         tasks.spawn(worker::sweep(self.app.clone(), stop.clone()));
         tasks.spawn(worker::openings(self.app.clone(), stop.clone()));
+        tasks.spawn(worker::contact_events(
+            self.app.clone(),
+            self.worker_metrics,
+            stop.clone(),
+        ));
+        tasks.spawn(worker::errands(self.app.clone(), stop.clone()));
+        tasks.spawn(worker::sync(self.app.clone(), stop.clone()));
         if let Some(jwks) = self.jwks {
             let stop = stop.clone();
             tasks.spawn(async move { jwks.refresh(stop).await });
@@ -293,6 +303,7 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
         callback_max_age: settings.wecom.callback_max_age(),
         attribution: settings.wecom.attribution(),
         sync: settings.wecom.sync(),
+        wecom_timeout: settings.wecom.timeout(),
         public_url: settings.public_url(http),
     }
 }
