@@ -1,8 +1,10 @@
 //! The services from the outside, through the generated client.
 
+mod acquisition_links;
 mod cards;
 mod cases;
 mod contract;
+mod corps;
 mod gate;
 mod links;
 mod paging;
@@ -30,7 +32,7 @@ use tonic_types::StatusExt;
 
 use crate::support::{
     self, CardClient, Engine, LinkClient, PlacementClient, ProgramClient, ServingClient,
-    TestServer, create_card, get_menu, place, tap,
+    TestServer, WecomClient, create_card, get_menu, place, tap,
 };
 
 /// A server, and a client of each service, for the merchant `klook`.
@@ -41,6 +43,7 @@ struct Api {
     serving: ServingClient,
     links: LinkClient,
     programs: ProgramClient,
+    wecom: WecomClient,
 }
 
 impl Api {
@@ -59,6 +62,7 @@ impl Api {
             serving: server.serving().await,
             links: server.links().await,
             programs: server.programs().await,
+            wecom: server.wecom().await,
             server,
         }
     }
