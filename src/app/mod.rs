@@ -3,7 +3,9 @@
 
 mod acquisition_links;
 mod ambient;
+mod callbacks;
 mod cards;
+mod contact_events;
 mod contacts;
 mod corps;
 mod eligibility;
@@ -25,11 +27,15 @@ mod write;
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::Notify;
+
 use crate::{domain::Calendar, keys::KeyRing, store::Store, wecom};
 
 pub use acquisition_links::{AcquisitionLinkChanges, AcquisitionLinkDraft};
 pub use ambient::Ambient;
+pub use callbacks::{Received, Untaken};
 pub use cards::CardChanges;
+pub use contact_events::{Tally, Worked};
 pub use contacts::Opened;
 pub use corps::{CorpChanges, CorpDraft};
 pub use error::{Error, Result, bug};
@@ -51,6 +57,8 @@ pub struct App {
     pub keys: Arc<KeyRing>,
     pub ambient: Ambient,
     pub wecom: wecom::Client,
+    /// Says that WeCom called back, here.
+    pub called_back: Arc<Notify>,
     pub rules: Arc<Rules>,
 }
 

@@ -37,7 +37,7 @@ pub use card::{
     Wecom, WecomTarget,
 };
 pub use check::Check;
-pub use contact_event::ContactEvent;
+pub use contact_event::{ContactEvent, ContactKey, EventKind, Unattributed};
 pub use corp::Corp;
 pub use day::{Day, Zone};
 pub use eligibility::{Calendar, Decision};

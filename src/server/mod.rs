@@ -51,6 +51,7 @@ pub struct Server {
     pub admin: SocketAddr,
     doors: Vec<Door>,
     health: Health,
+    worker_metrics: worker::metrics::Metrics,
     jwks: Option<Arc<Jwks>>,
     tls: Option<Arc<Tls>>,
     drain: Duration,
@@ -124,13 +125,16 @@ impl Server {
             store,
             keys: Arc::new(keys),
             wecom: wecom_client(settings, &ambient).context("wecom")?,
+            called_back: Arc::default(),
             ambient,
             rules: Arc::new(rules(settings, http.local_addr()?)),
         };
 
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
+        app.wecom.register(&mut registry);
         let public_metrics = http::metrics::Metrics::register(&mut registry);
+        let worker_metrics = worker::metrics::Metrics::register(&mut registry);
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let health = Health::new(reporter).await;
         let limits = &settings.limits;
@@ -174,6 +178,7 @@ impl Server {
                 door(admin, Protocol::Http, None, admin_routes),
             ],
             health,
+            worker_metrics,
             jwks,
             tls,
             drain: limits.drain(),
@@ -190,6 +195,11 @@ impl Server {
         tasks.spawn(self.health.follow(store, stop.clone(), close.clone()));
         tasks.spawn(worker::sweep(self.app.clone(), stop.clone()));
         tasks.spawn(worker::openings(self.app.clone(), stop.clone()));
+        tasks.spawn(worker::contact_events(
+            self.app.clone(),
+            self.worker_metrics,
+            stop.clone(),
+        ));
         tasks.spawn(worker::errands(self.app.clone(), stop.clone()));
         tasks.spawn(worker::sync(self.app.clone(), stop.clone()));
         if let Some(jwks) = self.jwks {

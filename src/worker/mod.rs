@@ -1,11 +1,16 @@
 //! Loops beside the calls, all ended by one token.
 
+mod contact_events;
+pub mod metrics;
+
 use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+
+pub use contact_events::contact_events;
 
 /// Between two sweeps; nothing waits for one.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);

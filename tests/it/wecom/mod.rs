@@ -1,3 +1,4 @@
-//! WeCom: the client against a fake of it, over HTTP.
+//! WeCom, from both sides: its callbacks at our door, and our client against a fake of it.
 
+mod door;
 mod fake;
