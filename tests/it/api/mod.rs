@@ -1,8 +1,10 @@
 //! The services from the outside, through the generated client.
 
+mod acquisition_links;
 mod cards;
 mod cases;
 mod contract;
+mod corps;
 mod gate;
 mod links;
 mod paging;
@@ -34,7 +36,7 @@ use crate::{
     lifecycle::column,
     support::{
         self, CardClient, Engine, LinkClient, PlacementClient, ProgramClient, ServingClient,
-        TestServer, create_card, get_menu, place, tap,
+        TestServer, WecomClient, create_card, get_menu, place, tap,
     },
 };
 
@@ -46,6 +48,7 @@ struct Api {
     serving: ServingClient,
     links: LinkClient,
     programs: ProgramClient,
+    wecom: WecomClient,
 }
 
 impl Api {
@@ -64,6 +67,7 @@ impl Api {
             serving: server.serving().await,
             links: server.links().await,
             programs: server.programs().await,
+            wecom: server.wecom().await,
             server,
         }
     }
