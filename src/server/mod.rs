@@ -132,6 +132,7 @@ impl Server {
 
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
+        app.wecom.register(&mut registry);
         let public_metrics = http::metrics::Metrics::register(&mut registry);
         let worker_metrics = worker::metrics::Metrics::register(&mut registry);
         let (reporter, health_service) = tonic_health::server::health_reporter();

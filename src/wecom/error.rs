@@ -1,5 +1,7 @@
 //! How a call to WeCom fails, and what follows from it.
 
+use super::wire::Endpoint;
+
 /// WeCom's own text is in none of these: it may quote secrets and addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -15,4 +17,92 @@ pub enum Error {
     /// Nobody knows whether the call took effect.
     #[error("WeCom did not say how the call ended: {why}")]
     Unknown { why: &'static str },
+}
+
+pub(super) type Attempt<T> = Result<T, Failure>;
+
+/// How one attempt fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// WeCom said so, and the attempt had no effect.
+    Code(i64),
+    /// Nothing that matters left us, and a next attempt may do better.
+    NotSent(&'static str),
+    /// It may have arrived, and no answer came that can be read.
+    Lost(&'static str),
+    /// We held it back ourselves.
+    Held(&'static str),
+}
+
+/// Of the access token; 40001 means the secret where a token is asked for.
+pub(super) const BAD_TOKEN: [i64; 3] = [40001, 40014, 42001];
+/// Of the secret or the company's id.
+pub(super) const BAD_SECRET: [i64; 3] = [40001, 40013, 40091];
+/// Busy, a conflict of versions, too many calls, too many at once.
+const BUSY: [i64; 4] = [-1, 6000, 45009, 45033];
+/// No, or no good: token, company, secret; then rights, authorization, our address, license.
+const MISCONFIGURED: [i64; 10] = [
+    40001, 40013, 40091, 41001, 41002, 41004, 48002, 48004, 60020, 701_008,
+];
+
+impl Failure {
+    pub(super) fn is_busy(self) -> bool {
+        matches!(self, Self::Code(code) if BUSY.contains(&code))
+    }
+
+    pub(super) fn is_of_token(self) -> bool {
+        matches!(self, Self::Code(code) if BAD_TOKEN.contains(&code))
+    }
+
+    pub(super) fn is_of_secret(self) -> bool {
+        matches!(self, Self::Code(code) if BAD_SECRET.contains(&code))
+    }
+
+    /// Whether it speaks against WeCom's health, not against the call.
+    pub(super) fn is_ill(self) -> bool {
+        self.is_busy() || matches!(self, Self::NotSent(_) | Self::Lost(_))
+    }
+
+    /// Whether the same call may be tried again.
+    pub(super) fn may_repeat(self, endpoint: Endpoint) -> bool {
+        match self {
+            Self::NotSent(_) => true,
+            Self::Lost(_) => endpoint.is_idempotent(),
+            Self::Code(_) => endpoint.is_idempotent() && self.is_busy(),
+            Self::Held(_) => false,
+        }
+    }
+
+    /// What asking for a token means for the call that needs it: that was not sent.
+    pub(super) fn before_call(self) -> Self {
+        match self {
+            Self::Lost(why) => Self::NotSent(why),
+            busy if busy.is_busy() => Self::NotSent("busy"),
+            other => other,
+        }
+    }
+
+    pub(super) fn into_error(self, endpoint: Endpoint) -> Error {
+        match self {
+            busy if busy.is_busy() => Error::Away { why: "busy" },
+            Self::Code(code) if MISCONFIGURED.contains(&code) => Error::Misconfigured { code },
+            // It was new.
+            token if token.is_of_token() => Error::Away {
+                why: "a new token is refused",
+            },
+            Self::Code(code) => Error::Refused { code },
+            Self::Lost(why) if endpoint.has_effect() => Error::Unknown { why },
+            Self::NotSent(why) | Self::Lost(why) | Self::Held(why) => Error::Away { why },
+        }
+    }
+
+    /// For metrics.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Code(_) => "refused",
+            Self::NotSent(_) => "not_sent",
+            Self::Lost(_) => "lost",
+            Self::Held(_) => "held",
+        }
+    }
 }

@@ -1,11 +1,18 @@
 //! WeCom, the one remote: what we ask of it, in our words. A call waits for its corp's turn,
 //! fetches or renews the corp's access token, and is repeated where that is safe.
 
+mod ask;
 mod client;
+mod corps;
 pub mod envelope;
 mod error;
 pub mod events;
 pub mod fake;
+mod http;
+mod metrics;
+mod token;
+mod turns;
+mod wire;
 pub mod xml;
 
 pub use client::{Client, Options};

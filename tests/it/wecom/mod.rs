@@ -1,4 +1,7 @@
 //! WeCom, from both sides: its callbacks at our door, and our client against a fake of it.
 
+mod callbacks;
+mod credit;
 mod door;
 mod fake;
+mod sender;
