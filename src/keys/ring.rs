@@ -282,6 +282,56 @@ mod tests {
         }
     }
 
+    /// `TEST_MUTATIONS=1000000 tests/run mutated` is the long run.
+    #[test]
+    fn no_mutated_token_opens() {
+        const ALPHABET: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let wanted = std::env::var("TEST_MUTATIONS").map_or(20_000, |n| n.parse().unwrap());
+        let mut file = file();
+        file.add([8; 32]).unwrap();
+        let ring = KeyRing::new(&file).unwrap();
+        let made = |n: u8| TapToken {
+            nonce: [n; 8],
+            ..token()
+        };
+        let made: Vec<_> = (0..16).map(|n| ring.seal_token(&made(n))).collect();
+        let mut draw = 1_u64;
+        let mut below = |n: usize| {
+            // Knuth's; the same mutations each time.
+            draw = draw
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (draw >> 33) as usize % n
+        };
+        let (mut tried, mut opened) = (0, 0);
+        while tried < wanted {
+            let mut text = made[below(16)].clone().into_bytes();
+            let (at, to) = (below(64), below(64));
+            match below(8) {
+                0..3 => {
+                    for _ in 0..=below(3) {
+                        text[below(64)] = ALPHABET[below(64)];
+                    }
+                }
+                3 => text.swap(at, to),
+                4 => text[at..].copy_from_slice(&made[below(16)].as_bytes()[at..]),
+                5 => text[at..].rotate_left(1),
+                6 => text[at] = b"+/= %.\n\0"[below(8)],
+                _ => {
+                    text.truncate(at);
+                    text.extend(vec![ALPHABET[to]; below(80)]);
+                }
+            }
+            let text = String::from_utf8(text).unwrap();
+            if !made.contains(&text) {
+                tried += 1;
+                opened += usize::from(ring.open_token(&text).is_ok());
+            }
+        }
+        assert_eq!(opened, 0, "of {tried}");
+    }
+
     #[test]
     fn what_an_older_key_sealed_still_opens() {
         let mut file = file();

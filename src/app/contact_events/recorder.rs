@@ -23,6 +23,8 @@ pub(super) struct Recorder<'a> {
     links: HashMap<i64, Option<Link>>,
     facts: BTreeMap<ContactKey, (i64, Vec<Fact>)>,
     learned: Vec<Learned>,
+    /// Links by which somebody came, by corp, and when they last did.
+    works: BTreeMap<(i64, String), Micros>,
 }
 
 impl<'a> Recorder<'a> {
@@ -36,15 +38,25 @@ impl<'a> Recorder<'a> {
             links: HashMap::new(),
             facts: BTreeMap::new(),
             learned: Vec::new(),
+            works: BTreeMap::new(),
         }
     }
 
     /// What WeCom called back about.
     pub async fn called_back(&mut self, corp_no: i64, notice: &Notice) -> Result<()> {
         let corp = self.corp(corp_no).await?;
+        self.app
+            .apply_notice(self.tx, &corp, notice, self.now)
+            .await?;
         let Some(kind) = EventKind::of(notice.kind) else {
             return Ok(());
         };
+        if !notice.link_id.is_empty() && matches!(kind, EventKind::AddRequested | EventKind::Added)
+        {
+            let last = self.works.entry((corp_no, notice.link_id.clone()));
+            let last = last.or_insert(notice.event_time);
+            *last = (*last).max(notice.event_time);
+        }
         let fact = Fact {
             kind,
             time: notice.event_time,
@@ -109,6 +121,10 @@ impl<'a> Recorder<'a> {
             });
             self.learned.extend(learned);
             saved.insert(key, history);
+        }
+        for ((corp_no, link_id), at) in std::mem::take(&mut self.works) {
+            let corp = self.corp(corp_no).await?;
+            self.app.link_works(self.tx, &corp, &link_id, at).await?;
         }
         self.tx.save_contact_histories(&saved).await?;
         self.tx

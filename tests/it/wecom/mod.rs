@@ -1,5 +1,8 @@
 //! WeCom, from both sides: its callbacks at our door, and our client against a fake of it.
 
+mod callbacks;
+mod credit;
 mod door;
 mod fake;
+mod sender;
 mod serving;
