@@ -124,11 +124,16 @@ impl<'a> Page<'a> {
     }
 
     /// The rows that fit, and the token of the next page.
-    pub fn cut<T>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> &str) -> (Vec<T>, String) {
+    pub fn cut<T>(&self, rows: Vec<T>, id: impl Fn(&T) -> &str) -> (Vec<T>, String) {
+        self.cut_by(rows, |row| id(row).to_owned())
+    }
+
+    /// Likewise, of a listing by something else.
+    pub fn cut_by<T>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> String) -> (Vec<T>, String) {
         let more = rows.len() > self.size;
         rows.truncate(self.size);
         let next = match rows.last() {
-            Some(last) if more => self.keys.seal_cursor(&self.listing, id(last)),
+            Some(last) if more => self.keys.seal_cursor(&self.listing, &key(last)),
             _ => String::new(),
         };
         (rows, next)

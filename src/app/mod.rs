@@ -1,8 +1,11 @@
 //! What happens and in what order: transactions, replay by `request_id`, side effects. A
 //! noun's methods stand in the file of that noun.
 
+mod acquisition_links;
 mod ambient;
+mod callbacks;
 mod cards;
+mod contact_events;
 mod contacts;
 mod corps;
 mod eligibility;
@@ -15,6 +18,7 @@ mod preview;
 mod principal;
 mod programs;
 mod provenance;
+mod quotas;
 mod serving;
 mod spend;
 mod sweep;
@@ -23,10 +27,15 @@ mod write;
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::Notify;
+
 use crate::{domain::Calendar, keys::KeyRing, store::Store, wecom};
 
+pub use acquisition_links::{AcquisitionLinkChanges, AcquisitionLinkDraft};
 pub use ambient::Ambient;
+pub use callbacks::{Received, Untaken};
 pub use cards::CardChanges;
+pub use contact_events::{Tally, Worked};
 pub use contacts::Opened;
 pub use corps::{CorpChanges, CorpDraft};
 pub use error::{Error, Result, bug};
@@ -48,6 +57,8 @@ pub struct App {
     pub keys: Arc<KeyRing>,
     pub ambient: Ambient,
     pub wecom: wecom::Client,
+    /// Says that WeCom called back, here.
+    pub called_back: Arc<Notify>,
     pub rules: Arc<Rules>,
 }
 
@@ -88,6 +99,8 @@ pub struct Rules {
     pub attribution: Duration,
     /// Between two looks at WeCom.
     pub sync: Duration,
+    /// How long one call to WeCom may take.
+    pub wecom_timeout: Duration,
     /// What links begin with, without a slash at the end.
     pub public_url: String,
 }

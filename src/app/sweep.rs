@@ -1,11 +1,16 @@
 //! What time removes: cards past their purge time, answers past theirs. Nothing waits for
 //! it: both are treated as gone from that moment on.
 
+use std::time::Duration;
+
 use super::{App, Result, write::before};
 use crate::{domain::Micros, store};
 
 /// Cards looked up at once; each is purged in a transaction of its own.
 const PAGE: u64 = 100;
+/// For so long, at least, it is known that a callback came in; one that comes again after twice
+/// its age is too old to be taken.
+const KEEP_CALLBACKS: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 impl App {
     /// Removes what has had its time; how many cards there were. A card that cannot be
@@ -24,6 +29,8 @@ impl App {
         let tx = self.store.begin().await?;
         tx.forget_answers(before(now, self.rules.keep_answers))
             .await?;
+        let keep = (2 * self.rules.callback_max_age).max(KEEP_CALLBACKS);
+        tx.forget_callbacks(before(now, keep)).await?;
         tx.commit().await?;
         Ok(purged)
     }

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AcquisitionLinkName, AcquisitionUri, KfUri, Micros, Wecom, WecomTarget, card::etag, time::after,
+    AcquisitionLinkName, AcquisitionUri, KfUri, Micros, Wecom, WecomTarget, card::etag, text,
+    time::after,
 };
 
 /// A managed link as it stood in one version.
@@ -75,12 +76,116 @@ impl LinkState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Pending {
-    Create,
-    Update,
-    Delete,
+    Create = 1,
+    Update = 2,
+    Delete = 3,
+}
+
+impl Pending {
+    /// The store's numbers.
+    pub fn from_number(n: i16) -> Option<Self> {
+        [Self::Create, Self::Update, Self::Delete]
+            .into_iter()
+            .find(|pending| *pending as i16 == n)
+    }
+}
+
+/// The longest display name, in code points.
+const MAX_NAME: usize = 20;
+/// WeCom's limit for a link's name, in code points: a display name, a space and a tag fit.
+const MAX_WECOM_NAME: usize = 30;
+/// Characters of a tag.
+pub const TAG: usize = 8;
+/// 32 that are not mistaken for each other.
+const TAG_LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+/// Departments that one link may name.
+pub const MAX_DEPARTMENTS: usize = 100;
+
+/// What a range must be, for the caller.
+pub const SOMEBODY: &str = "must name a user, or department_ids a department";
+
+/// A tag out of random bytes.
+pub fn tag(random: [u8; TAG]) -> String {
+    let letter = |byte: u8| char::from(TAG_LETTERS[usize::from(byte) % TAG_LETTERS.len()]);
+    random.map(letter).iter().collect()
+}
+
+/// The display name and the tag of a link's name at WeCom; no tag where it carries none.
+pub fn untagged(wecom_name: &str) -> (String, Option<&str>) {
+    let tagged = wecom_name
+        .rsplit_once(' ')
+        .filter(|(_, tag)| tag.len() == TAG && tag.bytes().all(|b| TAG_LETTERS.contains(&b)));
+    let (name, tag) = match tagged {
+        Some((name, tag)) => (name, Some(tag)),
+        None => (wecom_name, None),
+    };
+    (name.chars().take(MAX_NAME).collect(), tag)
+}
+
+/// A link's display name.
+pub fn display_name(input: &str) -> Result<String, String> {
+    text(input, 1..=MAX_NAME)
+}
+
+/// WeCom's id of a member.
+pub fn user_id(input: &str) -> Result<String, &'static str> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"_.@-".contains(&b);
+    if (1..=64).contains(&input.len()) && input.bytes().all(fits) {
+        Ok(input.to_owned())
+    } else {
+        Err("must be 1 to 64 of [0-9A-Za-z_.@-]")
+    }
+}
+
+impl Range {
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.departments.is_empty()
+    }
+
+    /// Whether it adds the same members, in whatever order.
+    pub fn same(&self, other: &Self) -> bool {
+        let sorted = |range: &Self| {
+            let mut range = range.clone();
+            range.users.sort_unstable();
+            range.departments.sort_unstable();
+            range
+        };
+        sorted(self) == sorted(other)
+    }
 }
 
 impl AcquisitionLink {
+    /// What it is called at WeCom.
+    pub fn wecom_name(&self) -> String {
+        let name = format!("{} {}", self.display_name, self.tag);
+        debug_assert!(name.chars().count() <= MAX_WECOM_NAME);
+        name
+    }
+
+    /// The next version as WeCom says that it reads; `None` where it reads so already. A name
+    /// that was changed there may have lost the tag: the link's id tells it from others then.
+    pub fn said(&self, name: &str, range: Range, skip_verify: bool, now: Micros) -> Option<Self> {
+        let (display_name, _) = untagged(name);
+        let same = self.display_name == display_name
+            && self.range.same(&range)
+            && self.skip_verify == skip_verify;
+        (!same).then(|| Self {
+            display_name,
+            range,
+            skip_verify,
+            ..self.next(now)
+        })
+    }
+
+    /// The next version, of which WeCom says this by then.
+    pub fn to(&self, state: LinkState, said: Micros, now: Micros) -> Self {
+        Self {
+            state,
+            state_time: said,
+            ..self.next(now)
+        }
+    }
+
     /// The next version, which others fill in.
     pub fn next(&self, now: Micros) -> Self {
         Self {
@@ -106,6 +211,62 @@ pub struct Quota {
     pub level: Level,
     /// When what `level` says was said.
     pub level_time: Micros,
+}
+
+/// Fewer adds than this are few.
+const FEW: i64 = 20;
+
+impl Level {
+    /// The numbers are those of the proto and of the store.
+    pub fn from_number(n: i16) -> Option<Self> {
+        [Self::Sufficient, Self::Low, Self::Exhausted]
+            .into_iter()
+            .find(|level| *level as i16 == n)
+    }
+
+    /// What follows from so many adds.
+    pub const fn of(balance: i64) -> Self {
+        match balance {
+            ..=0 => Self::Exhausted,
+            1..FEW => Self::Low,
+            _ => Self::Sufficient,
+        }
+    }
+}
+
+impl Quota {
+    /// As WeCom answers, who was asked at `asked`. What was said of a time after stays.
+    pub fn answered(&self, total: i64, balance: i64, batches: Vec<Batch>, asked: Micros) -> Self {
+        let news = asked >= self.level_time;
+        Self {
+            total,
+            balance,
+            batches,
+            as_of: Some(asked),
+            level: if news { Level::of(balance) } else { self.level },
+            level_time: asked.max(self.level_time),
+        }
+    }
+
+    /// As a callback says of this time, known to the second; `None` where something newer is
+    /// known. Of what was said of one second nobody knows which came last.
+    pub fn told(&self, level: Level, then: Micros) -> Option<Self> {
+        (then.seconds() > self.level_time.seconds()).then(|| Self {
+            level,
+            level_time: then,
+            ..self.clone()
+        })
+    }
+
+    /// Whether all but the times is the same.
+    pub fn same(&self, other: &Self) -> bool {
+        let timeless = |quota: &Self| Self {
+            as_of: None,
+            level_time: Micros(0),
+            ..quota.clone()
+        };
+        timeless(self) == timeless(other)
+    }
 }
 
 /// Adds that expire together.

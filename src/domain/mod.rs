@@ -37,7 +37,7 @@ pub use card::{
     Wecom, WecomTarget,
 };
 pub use check::Check;
-pub use contact_event::ContactEvent;
+pub use contact_event::{ContactEvent, ContactKey, EventKind, Unattributed};
 pub use corp::Corp;
 pub use day::{Day, Zone};
 pub use eligibility::{Calendar, Decision};
@@ -56,7 +56,7 @@ pub use placement::{Placement, PlacementState, Surface};
 pub use program::{Enrollment, List, Membership, Program, ProgramDraft, ProgramState, SurfaceKind};
 pub use reason::Reason;
 pub use refusal::{Refusal, Violation};
-pub use spend::{SourceNames, SpendCounts, SpendDay, SpendEntry};
+pub use spend::{SourceNames, SourceRoom, SpendCounts, SpendDay, SpendEntry};
 pub use text::text;
 pub use time::Micros;
 pub use token::{Origin, TapToken};

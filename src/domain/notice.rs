@@ -50,3 +50,28 @@ pub enum NoticeKind {
     /// One that this version does not know: counted and acknowledged.
     Unknown,
 }
+
+impl NoticeKind {
+    /// As it is kept.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ProfileOpened => "PROFILE_OPENED",
+            Self::FriendRequested => "FRIEND_REQUESTED",
+            Self::HalfAdded => "HALF_ADDED",
+            Self::Added => "ADDED",
+            Self::Edited => "EDITED",
+            Self::ChatStarted => "CHAT_STARTED",
+            Self::MessageReceived => "MESSAGE_RECEIVED",
+            Self::RemovedByUser => "REMOVED_BY_USER",
+            Self::RemovedByMember => "REMOVED_BY_MEMBER",
+            Self::TransferFailed => "TRANSFER_FAILED",
+            Self::BalanceLow => "BALANCE_LOW",
+            Self::BalanceExhausted => "BALANCE_EXHAUSTED",
+            Self::BalanceIncreased => "BALANCE_INCREASED",
+            Self::QuotaExpiresSoon => "QUOTA_EXPIRES_SOON",
+            Self::LinkUnavailable => "LINK_UNAVAILABLE",
+            Self::LinkDeleted => "LINK_DELETED",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}

@@ -1,5 +1,5 @@
 //! Counts and times requests of the public door, by the names of OpenTelemetry's HTTP
-//! conventions.
+//! conventions; and counts WeCom's callbacks by what became of them.
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -9,7 +9,7 @@ use axum::{
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::{Registry, Unit},
 };
 use tokio::time::Instant;
@@ -30,10 +30,17 @@ struct Labels {
     http_response_status_code: u16,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallbackLabels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
 /// The public door's metrics.
 #[derive(Clone)]
 pub struct Metrics {
     duration: Family<Labels, Histogram>,
+    callbacks: Family<CallbackLabels, Counter>,
 }
 
 impl Metrics {
@@ -46,7 +53,22 @@ impl Metrics {
             Unit::Seconds,
             duration.clone(),
         );
-        Self { duration }
+        let callbacks = Family::default();
+        registry.register(
+            "mingpian_wecom_callbacks",
+            "WeCom's callbacks by kind and by what became of them",
+            callbacks.clone(),
+        );
+        Self {
+            duration,
+            callbacks,
+        }
+    }
+
+    /// Counts one callback; `kind` says what it told of, as far as it was read.
+    pub(super) fn count_callback(&self, kind: &'static str, outcome: &'static str) {
+        let labels = CallbackLabels { kind, outcome };
+        self.callbacks.get_or_create(&labels).inc();
     }
 }
 

@@ -1,4 +1,4 @@
-//! The second door: a tap as a plain link; and the operators' listener.
+//! The second door: a tap as a plain link, and WeCom's callbacks; and the operators' listener.
 
 pub mod admin;
 mod container;
@@ -7,6 +7,7 @@ mod lang;
 pub mod metrics;
 mod page;
 mod trace;
+mod wecom;
 mod words;
 
 use std::{panic::AssertUnwindSafe, time::Duration};
@@ -39,30 +40,40 @@ struct Door {
     deadline: Duration,
 }
 
-/// The public door. It works on so many requests at once, sheds the rest, and gives each
-/// as long as `deadline`.
+/// WeCom's callbacks that are worked on at once, whatever the taps do.
+const CALLBACKS_AT_ONCE: usize = 64;
+
+/// The public door. It works on so many taps at once, sheds the rest, and gives each as long
+/// as `deadline`.
 pub fn public(app: App, at_once: usize, deadline: Duration, metrics: Metrics) -> Router {
-    let routes = Router::new()
+    let callbacks = wecom::routes(app.clone(), deadline, metrics.clone());
+    let taps = Router::new()
         .route("/t/{token}", get(tap))
-        .with_state(Door { app, deadline });
-    guard(routes, at_once, metrics)
+        .with_state(Door { app, deadline })
+        .fallback(nothing);
+    let routes = limited(taps, at_once).merge(limited(callbacks, CALLBACKS_AT_ONCE));
+    guard(routes, metrics)
 }
 
-/// Puts around the routes what every request passes, and pages for those that have none.
-fn guard(routes: Router, at_once: usize, metrics: Metrics) -> Router {
-    routes
-        .fallback(nothing)
-        .method_not_allowed_fallback(other_method)
-        .layer(
-            ServiceBuilder::new()
-                .layer(from_fn(trace::trace))
-                .layer(from_fn_with_state(metrics, metrics::measure))
-                .layer(headers::layer())
-                .layer(HandleErrorLayer::new(shed))
-                .load_shed()
-                .layer(GlobalConcurrencyLimitLayer::new(at_once))
-                .layer(from_fn(catch_panic)),
-        )
+/// Works on so many requests of these routes at once, and sheds the rest.
+fn limited(routes: Router, at_once: usize) -> Router {
+    routes.method_not_allowed_fallback(other_method).layer(
+        ServiceBuilder::new()
+            .layer(HandleErrorLayer::new(shed))
+            .load_shed()
+            .layer(GlobalConcurrencyLimitLayer::new(at_once))
+            .layer(from_fn(catch_panic)),
+    )
+}
+
+/// Puts around the routes what every request passes.
+fn guard(routes: Router, metrics: Metrics) -> Router {
+    routes.layer(
+        ServiceBuilder::new()
+            .layer(from_fn(trace::trace))
+            .layer(from_fn_with_state(metrics, metrics::measure))
+            .layer(headers::layer()),
+    )
 }
 
 /// A panic ends its request with a page and nothing else.

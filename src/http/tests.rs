@@ -44,7 +44,8 @@ async fn send(method: &str, path: &str, sent: &[(&str, &str)]) -> (Response, Str
         .route("/t/{token}", get(fine))
         .route("/away/{token}", get(away))
         .route("/panic/{token}", get(panics));
-    let door = guard(routes, 1, Metrics::register(&mut Registry::default()));
+    let routes = limited(routes.fallback(nothing), 1);
+    let door = guard(routes, Metrics::register(&mut Registry::default()));
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in sent {
         request = request.header(*name, *value);

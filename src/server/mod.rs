@@ -31,7 +31,7 @@ use self::{
 use crate::{
     api::{
         self,
-        layers::{self, auth::AuthLayer, metrics::Metrics},
+        layers::{self, auth::AuthLayer, deadline::FED_MAX, metrics::Metrics},
     },
     app::{Ambient, App, Rules},
     config::{Mode, Settings},
@@ -51,6 +51,7 @@ pub struct Server {
     pub admin: SocketAddr,
     doors: Vec<Door>,
     health: Health,
+    worker_metrics: worker::metrics::Metrics,
     jwks: Option<Arc<Jwks>>,
     tls: Option<Arc<Tls>>,
     drain: Duration,
@@ -124,6 +125,7 @@ impl Server {
             store,
             keys: Arc::new(keys),
             wecom: wecom_client(settings, &ambient).context("wecom")?,
+            called_back: Arc::default(),
             ambient,
             rules: Arc::new(rules(settings, http.local_addr()?)),
         };
@@ -132,6 +134,7 @@ impl Server {
         let metrics = Metrics::register(&mut registry);
         app.wecom.register(&mut registry);
         let public_metrics = http::metrics::Metrics::register(&mut registry);
+        let worker_metrics = worker::metrics::Metrics::register(&mut registry);
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let health = Health::new(reporter).await;
         let limits = &settings.limits;
@@ -155,7 +158,7 @@ impl Server {
             listener,
             tls,
             protocol,
-            limits: connections(settings),
+            limits: connections(settings, protocol),
             routes,
         };
         let public = http::public(
@@ -175,6 +178,7 @@ impl Server {
                 door(admin, Protocol::Http, None, admin_routes),
             ],
             health,
+            worker_metrics,
             jwks,
             tls,
             drain: limits.drain(),
@@ -191,6 +195,13 @@ impl Server {
         tasks.spawn(self.health.follow(store, stop.clone(), close.clone()));
         tasks.spawn(worker::sweep(self.app.clone(), stop.clone()));
         tasks.spawn(worker::openings(self.app.clone(), stop.clone()));
+        tasks.spawn(worker::contact_events(
+            self.app.clone(),
+            self.worker_metrics,
+            stop.clone(),
+        ));
+        tasks.spawn(worker::errands(self.app.clone(), stop.clone()));
+        tasks.spawn(worker::sync(self.app.clone(), stop.clone()));
         if let Some(jwks) = self.jwks {
             let stop = stop.clone();
             tasks.spawn(async move { jwks.refresh(stop).await });
@@ -293,6 +304,7 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
         callback_max_age: settings.wecom.callback_max_age(),
         attribution: settings.wecom.attribution(),
         sync: settings.wecom.sync(),
+        wecom_timeout: settings.wecom.timeout(),
         public_url: settings.public_url(http),
     }
 }
@@ -306,14 +318,20 @@ fn wecom_client(settings: &Settings, ambient: &Ambient) -> wecom::Result<wecom::
     wecom::Client::new(&options, ambient.clone())
 }
 
-fn connections(settings: &Settings) -> Limits {
+/// A connection that has come of age may still carry an import: on gRPC's door it has as long
+/// as the longest call.
+fn connections(settings: &Settings, protocol: Protocol) -> Limits {
     let limits = &settings.limits;
+    let grace = match protocol {
+        Protocol::Grpc => limits.drain().max(FED_MAX),
+        Protocol::Http => limits.drain(),
+    };
     Limits {
         connections: limits.connections(),
         connections_per_ip: limits.connections_per_ip(),
         max_concurrent_streams: limits.max_concurrent_streams(),
         connection_age: limits.connection_age(),
-        connection_age_grace: limits.drain(),
+        connection_age_grace: grace,
         ..Limits::default()
     }
 }

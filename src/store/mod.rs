@@ -1,15 +1,18 @@
 //! SeaORM's only home. One type, `Db`, over a connection or a transaction; a noun's queries
 //! stand in the file of that noun. What differs between the engines stands in `backend.rs`.
 
+mod acquisition_links;
 mod admitting;
 mod audit;
 mod backend;
 mod bulk;
 mod callbacks;
 mod cards;
+mod contact_events;
 mod corps;
 mod entity;
 mod error;
+mod held;
 mod history;
 mod imports;
 mod leases;
@@ -21,6 +24,7 @@ mod openings;
 mod placements;
 mod preview;
 mod programs;
+mod quotas;
 mod requests;
 mod spend;
 mod standings;
@@ -37,8 +41,10 @@ use tokio::sync::Semaphore;
 
 use crate::domain::{Clearance, Merchant, Micros};
 
+pub use acquisition_links::Errand;
 pub use audit::AuditEntry;
 pub use callbacks::Callback;
+pub use contact_events::{Learned, Of};
 pub use error::{Error, Result};
 pub use imports::{SpendImport, Turn};
 pub use openings::Run;
@@ -131,6 +137,8 @@ impl Tx {
 
 /// Writes history as the service itself.
 const SELF: &str = "mingpian";
+/// Writes history where WeCom says that something is so.
+pub const WECOM: &str = "wecom";
 
 impl Tx {
     /// The number of the new row, or `None` when a unique name or slot is taken. Never

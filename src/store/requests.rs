@@ -75,6 +75,14 @@ impl Tx {
         Ok(())
     }
 
+    /// Frees an id whose request turned out to have no effect.
+    pub async fn forget_answer(&self, caller: &str, id: Uuid) -> Result<()> {
+        Entity::delete_by_id((caller.to_owned(), id))
+            .exec(&self.0)
+            .await?;
+        Ok(())
+    }
+
     /// Forgets answers older than this; how many there were.
     pub async fn forget_answers(&self, keep_since: Micros) -> Result<u64> {
         Ok(Entity::delete_many()

@@ -4,13 +4,16 @@
 mod ask;
 mod client;
 mod corps;
+pub mod envelope;
 mod error;
+pub mod events;
 pub mod fake;
 mod http;
 mod metrics;
 mod token;
 mod turns;
 mod wire;
+pub mod xml;
 
 pub use client::{Client, Options};
 pub use error::Error;

@@ -1,11 +1,16 @@
 //! Loops beside the calls, all ended by one token.
 
+mod contact_events;
+pub mod metrics;
+
 use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+
+pub use contact_events::contact_events;
 
 /// Between two sweeps; nothing waits for one.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -49,6 +54,52 @@ pub async fn openings(app: App, stop: CancellationToken) {
     stop.run_until_cancelled(run).await;
     if let Err(error) = app.leave_openings(&holder).await {
         tracing::debug!(%error, "the lease of openings is left to end by itself");
+    }
+}
+
+/// Between two looks for errands to WeCom.
+const ERRANDS_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks for corps to ask WeCom about.
+const SYNC_EVERY: Duration = Duration::from_secs(5);
+
+/// Runs what WeCom has not confirmed yet, on one replica at a time, until `stop`.
+pub async fn errands(app: App, stop: CancellationToken) {
+    let holder = app.ambient.uuid().to_string();
+    let mut ticks = ticks(ERRANDS_EVERY);
+    let run = async {
+        loop {
+            ticks.tick().await;
+            match app.run_errands(&holder).await {
+                Ok(0) => {}
+                Ok(links) => tracing::info!(links, "errands to WeCom run"),
+                Err(error) => tracing::warn!(%error, "errands to WeCom put off"),
+            }
+        }
+    };
+    // Cut off, what was under way is looked after later, as after a crash.
+    stop.run_until_cancelled(run).await;
+    if let Err(error) = app.leave_errands(&holder).await {
+        tracing::debug!(%error, "the lease of errands is left to end by itself");
+    }
+}
+
+/// Asks WeCom what became of corps' links and adds, likewise.
+pub async fn sync(app: App, stop: CancellationToken) {
+    let holder = app.ambient.uuid().to_string();
+    let mut ticks = ticks(SYNC_EVERY);
+    let run = async {
+        loop {
+            ticks.tick().await;
+            match app.run_sync(&holder).await {
+                Ok(0) => {}
+                Ok(corps) => tracing::debug!(corps, "asked WeCom"),
+                Err(error) => tracing::warn!(%error, "asking WeCom put off"),
+            }
+        }
+    };
+    stop.run_until_cancelled(run).await;
+    if let Err(error) = app.leave_sync(&holder).await {
+        tracing::debug!(%error, "the lease of asking WeCom is left to end by itself");
     }
 }
 

@@ -8,11 +8,10 @@ pub struct Model {
     #[sea_orm(primary_key)]
     pub no: i64,
     pub id: Uuid,
-    /// What tells one event from another, hashed.
-    pub key: Vec<u8>,
     pub corp_no: i64,
     pub kind: i16,
-    pub contact: Vec<u8>,
+    /// None where WeCom names nobody.
+    pub contact: Option<Vec<u8>>,
     pub event_time: i64,
     pub time: i64,
     pub source: i16,

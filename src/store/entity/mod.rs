@@ -7,6 +7,7 @@ pub mod callback;
 pub mod card;
 pub mod card_version;
 pub mod contact_event;
+pub mod contact_history;
 pub mod corp;
 pub mod corp_version;
 pub mod enrollment;
@@ -66,6 +67,8 @@ mod tests {
         same_columns(&db, super::placement::Entity).await;
         same_columns(&db, super::placement_version::Entity).await;
         same_columns(&db, super::request::Entity).await;
+        same_columns(&db, super::contact_event::Entity).await;
+        same_columns(&db, super::contact_history::Entity).await;
         same_columns(&db, super::enrollment::Entity).await;
         same_columns(&db, super::enrollment_version::Entity).await;
         same_columns(&db, super::lease::Entity).await;

@@ -26,6 +26,7 @@ impl MigrationTrait for Migration {
             quotas(manager),
             versions(manager, "quota_versions"),
             callbacks(),
+            contact_histories(manager),
             contact_events(manager),
         ] {
             manager.create_table(table).await?;
@@ -51,7 +52,7 @@ impl MigrationTrait for Migration {
             unique("callbacks_key", "callbacks", &["key"]),
             index("callbacks_next", "callbacks", &["next_time"]),
             index("callbacks_time", "callbacks", &["time"]),
-            unique("contact_events_key", "contact_events", &["key"]),
+            unique("contact_events_id", "contact_events", &["id"]),
             index("contact_events_contact", "contact_events", &["contact"]),
             index(
                 "contact_events_merchant",
@@ -137,14 +138,21 @@ fn callbacks() -> TableCreateStatement {
         .take()
 }
 
+/// What was said of a contact, as JSON; its events follow from it.
+fn contact_histories(m: &SchemaManager<'_>) -> TableCreateStatement {
+    table("contact_histories")
+        .col(column("contact").binary().not_null().primary_key())
+        .col(text(m, "body"))
+        .take()
+}
+
 fn contact_events(m: &SchemaManager<'_>) -> TableCreateStatement {
     table("contact_events")
         .col(number())
         .col(column("id").uuid().not_null())
-        .col(column("key").binary().not_null())
         .col(column("corp_no").big_integer().not_null())
         .col(column("kind").small_integer().not_null())
-        .col(column("contact").binary().not_null())
+        .col(column("contact").binary())
         .col(time("event_time"))
         .col(time("time"))
         .col(column("source").small_integer().not_null())

@@ -1,0 +1,195 @@
+//! What WeCom did without our asking: links that are gone or read otherwise, links made twice,
+//! and what is left of the quota.
+
+use std::{collections::HashSet, time::Duration};
+
+use crate::{
+    app::{App, Result},
+    domain::{
+        AcquisitionLink, Corp, LinkState, Micros,
+        acquisition::{Made, untagged},
+    },
+    store::{Tx, WECOM},
+    wecom::{Credentials, Error, LinkDetail},
+};
+
+/// The lease's name.
+const LEASE: &str = "wecom_sync";
+/// Corps looked up at once.
+const BATCH: u64 = 20;
+/// How soon WeCom is asked again after it did not answer, at most.
+const RETRY: Duration = Duration::from_secs(5 * 60);
+
+impl App {
+    /// Asks WeCom about the corps whose turn it is, if no other replica does; how many there
+    /// were.
+    pub async fn run_sync(&self, holder: &str) -> Result<usize> {
+        let mut run = 0;
+        loop {
+            let now = self.ambient.now();
+            let due = self.store.reads().corps_to_sync(now, BATCH).await?;
+            let until = now + self.rules.lease;
+            if due.is_empty() || !self.store.take_lease(LEASE, holder, now, until).await? {
+                return Ok(run);
+            }
+            for corp in due {
+                run += 1;
+                self.sync_corp(&corp).await?;
+            }
+        }
+    }
+
+    /// Leaves that to another replica.
+    pub async fn leave_sync(&self, holder: &str) -> Result<()> {
+        Ok(self.store.release_lease(LEASE, holder).await?)
+    }
+
+    async fn sync_corp(&self, corp: &Corp) -> Result<()> {
+        // Set first: news that comes meanwhile brings the next turn forward.
+        self.next_sync(corp, self.rules.sync).await?;
+        let credentials = self.credentials(corp)?;
+        let mut ended = self.ask_quota(&credentials).await?.map(|_| ());
+        if ended.is_ok() {
+            ended = self.sync_links(corp, &credentials).await?;
+        }
+        if let Err(error) = ended {
+            tracing::debug!(corp = corp.no, %error, "WeCom is asked again soon");
+            self.next_sync(corp, self.rules.sync.min(RETRY)).await?;
+        }
+        Ok(())
+    }
+
+    async fn next_sync(&self, corp: &Corp, pause: Duration) -> Result<()> {
+        let tx = self.store.begin().await?;
+        tx.sync_at(corp.no, self.ambient.now() + pause).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn sync_links(
+        &self,
+        corp: &Corp,
+        credentials: &Credentials,
+    ) -> Result<Result<(), Error>> {
+        let asked = self.ambient.now();
+        let (strays, ids) = match self.strays(corp, credentials).await? {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        let ids: HashSet<_> = ids.into_iter().collect();
+        let links = self.store.reads().every_acquisition_link(corp).await?;
+        for link in &links {
+            let Some(made) = &link.made else { continue };
+            // What waits for WeCom is the errands' affair; what is newer than the look is none
+            // of its.
+            if link.delete_time.is_some() || link.pending.is_some() || link.update_time >= asked {
+                continue;
+            }
+            let detail = if ids.contains(&made.link_id) {
+                match self
+                    .patiently(self.wecom.link(credentials, &made.link_id))
+                    .await
+                {
+                    Ok(detail) => detail,
+                    Err(error) => return Ok(Err(error)),
+                }
+            } else {
+                None
+            };
+            self.sync_link(link, detail, asked).await?;
+        }
+        for stray in &strays {
+            if is_extra(stray, &links) {
+                self.remove_extra(credentials, &stray.made).await;
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Takes WeCom's word for a link, where it differs.
+    async fn sync_link(
+        &self,
+        link: &AcquisitionLink,
+        detail: Option<LinkDetail>,
+        asked: Micros,
+    ) -> Result<()> {
+        let now = self.ambient.now();
+        let changed = match &detail {
+            None => link.state != LinkState::Unavailable,
+            Some(LinkDetail { spec, .. }) => link
+                .said(&spec.name, spec.range.clone(), spec.skip_verify, now)
+                .is_some(),
+        };
+        if changed {
+            self.as_wecom_has_it(link, detail, asked).await?;
+        }
+        Ok(())
+    }
+
+    /// Somebody was added by a link at this time: it works.
+    pub(in crate::app) async fn link_works(
+        &self,
+        tx: &Tx,
+        corp: &Corp,
+        link_id: &str,
+        at: Micros,
+    ) -> Result<()> {
+        self.note(tx, corp, link_id, LinkState::Active, at).await
+    }
+
+    /// WeCom says that a link does not work, or is gone, since this time.
+    pub(in crate::app) async fn link_fails(
+        &self,
+        tx: &Tx,
+        corp: &Corp,
+        link_id: &str,
+        at: Micros,
+    ) -> Result<()> {
+        self.note(tx, corp, link_id, LinkState::Unavailable, at)
+            .await
+    }
+
+    /// What WeCom tells of a link, where that is news. What is pending stays so.
+    async fn note(
+        &self,
+        tx: &Tx,
+        corp: &Corp,
+        link_id: &str,
+        state: LinkState,
+        at: Micros,
+    ) -> Result<()> {
+        let Some((link, errand)) = tx.lock_acquisition_link_of(corp, link_id).await? else {
+            return Ok(());
+        };
+        let known = link.state_time.seconds();
+        // Known to the second: of what was said in one, the bad news may have come last.
+        let news = match (link.state, state) {
+            (LinkState::Active, LinkState::Unavailable) => at.seconds() >= known,
+            (LinkState::Active | LinkState::Unavailable, _) => at.seconds() > known,
+            _ => false,
+        };
+        if !news {
+            return Ok(());
+        }
+        if link.state == state {
+            return Ok(tx.save_state_time(link.no, at).await?);
+        }
+        let next = link.to(state, at, self.ambient.now());
+        Ok(tx.save_acquisition_link(&next, errand, WECOM).await?)
+    }
+}
+
+/// Whether a link that we do not know by its id carries the tag of one that is in use under
+/// another id, or of one that is deleted.
+fn is_extra(stray: &LinkDetail, links: &[AcquisitionLink]) -> bool {
+    let Some(tag) = untagged(&stray.spec.name).1 else {
+        return false;
+    };
+    let other = |made: &Made| made.link_id != stray.made.link_id;
+    links.iter().any(|link| {
+        let settled = match &link.made {
+            Some(made) => other(made),
+            None => link.delete_time.is_some(),
+        };
+        link.tag == tag && settled && link.pending.is_none()
+    })
+}
