@@ -82,6 +82,10 @@ impl Wecom {
     pub fn base_url(&self) -> &str {
         self.base_url.trim_end_matches('/')
     }
+    /// Asks there from now on; for the demo's own.
+    pub fn ask(&mut self, base_url: String) {
+        self.base_url = base_url;
+    }
     /// How long one call to it may take.
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_millis.get())

@@ -68,25 +68,36 @@ struct Door {
 }
 
 /// `mingpian serve`: runs until SIGTERM or SIGINT; a second one ends it at once.
-pub async fn run(settings: Settings, demo: bool) -> anyhow::Result<()> {
+pub async fn run(mut settings: Settings, demo: bool) -> anyhow::Result<()> {
     let telemetry = telemetry::init(
         settings.log.format,
         &settings.log.filter,
         settings.telemetry.otlp_endpoint(),
     )?;
+    let fake = if demo {
+        Some(demo::wecom::start(&mut settings).await?)
+    } else {
+        None
+    };
     let server = Server::bind(&settings, Ambient::system()).await?;
     tracing::info!(grpc = %server.grpc, http = %server.http, admin = %server.admin, "serving");
-    if demo {
-        demo::load(&server.app).await?;
-        say(&demo::commands(server.grpc))?;
+    if let Some(fake) = &fake {
+        demo::load(&server.app, fake).await?;
+        say(&demo::commands(server.grpc, fake.address()))?;
     }
+    let door = server.http;
+    let calling_back = async {
+        if let Some(fake) = &fake {
+            demo::wecom::call_back(fake, door).await;
+        }
+    };
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
     let ending = signals::end(stop.clone(), cut.clone())?;
     let reloading = signals::reload(server.tls.clone())?;
     tokio::select! {
         () = server.serve(stop, cut) => {}
         // Goes on for as long as there may be a signal.
-        _ = async { tokio::join!(ending, reloading) } => {}
+        _ = async { tokio::join!(ending, reloading, calling_back) } => {}
     }
     telemetry.flush().await;
     Ok(())
