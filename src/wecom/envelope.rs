@@ -160,7 +160,7 @@ fn unpack(padded: &[u8]) -> Option<(&[u8], &[u8])> {
 /// PKCS#7 to 32 bytes, all of it looked at.
 fn unpad(padded: &[u8]) -> Option<&[u8]> {
     let pad = usize::from(*padded.last()?);
-    let whole = padded.len() % PADDED == 0 && (1..=PADDED).contains(&pad);
+    let whole = padded.len().is_multiple_of(PADDED) && (1..=PADDED).contains(&pad);
     let (plain, padding) = padded.split_at_checked(padded.len().checked_sub(pad)?)?;
     let even = padding
         .iter()
