@@ -45,7 +45,9 @@ impl EligibilityService for Eligibilities {
             let message = "as many imports are under way as this replica takes; come again";
             status::refusal(&Refusal::new(Reason::Overloaded, message))
         })?;
-        import::spend(&self.0, request).await.map(Response::new)
+        import::from_stream(&self.0, request)
+            .await
+            .map(Response::new)
     }
 
     async fn complete_spend_day(

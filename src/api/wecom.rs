@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{Check, CorpName, Refusal},
+    domain::{AcquisitionLinkName, Check, CorpName, Refusal},
 };
 
 /// The service over an `App`.
@@ -23,7 +23,6 @@ pub struct Wecom(pub App);
 
 type Answer<T> = Result<Response<T>, Status>;
 
-#[allow(clippy::todo, unused_variables)]
 #[tonic::async_trait]
 impl WecomService for Wecom {
     async fn create_corp(&self, request: Request<pb::CreateCorpRequest>) -> Answer<pb::Corp> {
@@ -105,35 +104,94 @@ impl WecomService for Wecom {
         &self,
         request: Request<pb::CreateAcquisitionLinkRequest>,
     ) -> Answer<pb::AcquisitionLink> {
-        todo!()
+        respond(async {
+            let (caller, mut r) = open(request)?;
+            caller.permit_platform()?;
+            let id = take(&mut r.request_id);
+            let call = call::write(caller, "CreateAcquisitionLink", &id, &r, false)?;
+            let mut check = Check::default();
+            let parent = check.field("parent", CorpName::parse(&r.parent));
+            let id = self.id(&r.acquisition_link_id);
+            let name = parent.and_then(|parent| {
+                let name = AcquisitionLinkName::new(parent, &id);
+                check.field("acquisition_link_id", name)
+            });
+            let link = r.acquisition_link.unwrap_or_default();
+            let draft = wire::link_draft(&mut check, link, self.0.rules.members_per_link);
+            let (name, draft) = check.done(name.zip(draft))?;
+            let made = self.0.create_acquisition_link(&call, name, draft);
+            Ok(made.await?.into())
+        })
+        .await
     }
 
     async fn list_acquisition_links(
         &self,
         request: Request<pb::ListAcquisitionLinksRequest>,
     ) -> Answer<pb::ListAcquisitionLinksResponse> {
-        todo!()
+        respond(async {
+            let (caller, r) = open(request)?;
+            caller.permit_platform()?;
+            let parent = corp_name("parent", &r.parent)?;
+            let listing = format!("acquisition links of {parent}");
+            let page = Page::new(&self.0.keys, listing, r.page_size, &r.page_token)?;
+            let rows = self.0.acquisition_links(&parent, &page.after, page.limit());
+            let (rows, next_page_token) = page.cut(rows.await?, |link| link.name.id());
+            Ok(pb::ListAcquisitionLinksResponse {
+                acquisition_links: rows.into_iter().map(Into::into).collect(),
+                next_page_token,
+            })
+        })
+        .await
     }
 
     async fn update_acquisition_link(
         &self,
         request: Request<pb::UpdateAcquisitionLinkRequest>,
     ) -> Answer<pb::AcquisitionLink> {
-        todo!()
+        respond(async {
+            let (caller, mut r) = open(request)?;
+            caller.permit_platform()?;
+            let name = r.acquisition_link.as_ref().map_or("", |link| &link.name);
+            let name = link_name("acquisition_link.name", name)?;
+            let id = take(&mut r.request_id);
+            let call = call::write(caller, "UpdateAcquisitionLink", &id, &r, false)?;
+            let link = r.acquisition_link.unwrap_or_default();
+            let etag = link.etag.clone();
+            let members = self.0.rules.members_per_link;
+            let changes = wire::link_changes(link, r.update_mask.as_ref(), members)?;
+            let changed = self.0.update_acquisition_link(&call, &name, &etag, changes);
+            Ok(changed.await?.into())
+        })
+        .await
     }
 
     async fn delete_acquisition_link(
         &self,
         request: Request<pb::DeleteAcquisitionLinkRequest>,
     ) -> Answer<()> {
-        todo!()
+        respond(async {
+            let (caller, mut r) = open(request)?;
+            caller.permit_platform()?;
+            let name = link_name("name", &r.name)?;
+            let id = take(&mut r.request_id);
+            let call = call::write(caller, "DeleteAcquisitionLink", &id, &r, false)?;
+            self.0.delete_acquisition_link(&call, &name, &r.etag).await
+        })
+        .await
     }
 
     async fn get_acquisition_quota(
         &self,
         request: Request<pb::GetAcquisitionQuotaRequest>,
     ) -> Answer<pb::AcquisitionQuota> {
-        todo!()
+        respond(async {
+            let (caller, r) = open(request)?;
+            caller.permit_platform()?;
+            let corp = wire::quota_name(&r.name)?;
+            Ok(wire::quota(&corp, self.0.quota(&corp).await?))
+        })
+        .await
     }
 
     async fn list_contact_events(
@@ -156,4 +214,8 @@ impl Wecom {
 
 fn corp_name(field: &str, name: &str) -> Result<CorpName, Refusal> {
     CorpName::parse(name).map_err(|rule| Refusal::field(field, rule))
+}
+
+fn link_name(field: &str, name: &str) -> Result<AcquisitionLinkName, Refusal> {
+    AcquisitionLinkName::parse(name).map_err(|rule| Refusal::field(field, rule))
 }

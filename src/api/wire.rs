@@ -3,7 +3,7 @@
 use prost_types::{FieldMask, Timestamp};
 
 use super::{common, pb};
-use crate::domain::{Check, ContactKind, Micros, Money, Reason, money::CURRENCY};
+use crate::domain::{Check, ContactKind, Day, Micros, Money, Reason, money::CURRENCY};
 
 pub fn timestamp(time: Micros) -> Timestamp {
     Timestamp {
@@ -21,6 +21,15 @@ pub fn micros(time: &Timestamp) -> Result<Micros, &'static str> {
         Ok(Micros(whole.0 + i64::from(time.nanos / 1_000)))
     } else {
         Err("must be within 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999999Z")
+    }
+}
+
+pub fn date(day: Day) -> common::Date {
+    let (year, month, day) = day.date();
+    common::Date {
+        year,
+        month: month.cast_signed(),
+        day: day.cast_signed(),
     }
 }
 

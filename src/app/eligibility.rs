@@ -1,7 +1,9 @@
 //! What a merchant's ad spend says, program by program, now or as known then.
 
 use super::{App, Result};
-use crate::domain::{Asked, Chance, Door, Merchant, Micros, ProgramName, Reason, Refusal};
+use crate::domain::{
+    Asked, Chance, Door, Merchant, Micros, ProgramName, Reason, Refusal, Standing,
+};
 
 impl App {
     /// The decision of one program, or of the one that admits the merchant or comes nearest;
@@ -20,7 +22,7 @@ impl App {
                 chance.await?
             }
             None => {
-                let standing = self.standing_at(merchant, at, as_of.is_some()).await?;
+                let standing = self.standing_as_of(merchant, as_of, at).await?;
                 let asked = Asked {
                     door: Door::Configure,
                     surface: None,
@@ -50,13 +52,26 @@ impl App {
         as_of: Option<Micros>,
     ) -> Result<(Vec<Chance>, Micros)> {
         let at = self.as_of(as_of)?;
-        let standing = self.standing_at(merchant, at, as_of.is_some()).await?;
+        let standing = self.standing_as_of(merchant, as_of, at).await?;
         let chances = standing.chances.into_iter();
         let chances = chances
             .filter(|chance| chance.program.ended_at(at).is_none())
             .filter(|chance| chance.program.name.id() > after)
             .take(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok((chances.collect(), at))
+    }
+
+    /// By what was known then, or is `now`.
+    async fn standing_as_of(
+        &self,
+        merchant: &Merchant,
+        as_of: Option<Micros>,
+        now: Micros,
+    ) -> Result<Standing> {
+        match as_of {
+            Some(at) => self.standing_at(merchant, at).await,
+            None => self.standing_now(merchant, now).await,
+        }
     }
 
     fn as_of(&self, as_of: Option<Micros>) -> Result<Micros> {

@@ -72,7 +72,10 @@ impl App {
             lines.extend(said(Some(&placement.name), facts, at));
         }
         if candidates.is_empty() {
-            let standing = self.standing_at(merchant, at, at < now).await?;
+            let standing = match at < now {
+                true => self.standing_at(merchant, at).await?,
+                false => self.standing_now(merchant, at).await?,
+            };
             lines = said(None, Facts::merchant(&standing), at);
         }
         Ok(Explanation {
@@ -118,7 +121,7 @@ impl App {
         let Some((first, _)) = shown.first() else {
             return Ok(Vec::new());
         };
-        let standing = self.standing_at(first.name.merchant(), at, true).await?;
+        let standing = self.standing_at(first.name.merchant(), at).await?;
         let standing = Arc::new(standing);
         let mut candidates = Vec::new();
         for (placement, card) in shown {
@@ -139,9 +142,7 @@ impl App {
         card: Option<Card>,
         at: Micros,
     ) -> Result<Candidate> {
-        let standing = self
-            .standing_at(placement.name.merchant(), at, true)
-            .await?;
+        let standing = self.standing_at(placement.name.merchant(), at).await?;
         Ok(Candidate {
             health: self.link_health_at(card.as_ref(), at).await?,
             placement,
@@ -155,19 +156,16 @@ impl App {
         Ok(self.store.reads().link_health_at(card, at).await?)
     }
 
-    /// The merchant's standing at a moment; by what was `known` then, or is now.
-    pub(super) async fn standing_at(
-        &self,
-        merchant: &Merchant,
-        at: Micros,
-        known: bool,
-    ) -> Result<Standing> {
+    /// The merchant's standing by all that is known.
+    pub(super) async fn standing_now(&self, merchant: &Merchant, now: Micros) -> Result<Standing> {
         let (reads, calendar) = (self.store.reads(), &self.rules.calendar);
-        Ok(if known {
-            reads.standing_at(merchant, calendar, at).await?
-        } else {
-            reads.standing(merchant, calendar, at).await?
-        })
+        Ok(reads.standing(merchant, calendar, now).await?)
+    }
+
+    /// The merchant's standing then, by what was known then.
+    pub(super) async fn standing_at(&self, merchant: &Merchant, at: Micros) -> Result<Standing> {
+        let (reads, calendar) = (self.store.reads(), &self.rules.calendar);
+        Ok(reads.standing_at(merchant, calendar, at).await?)
     }
 }
 

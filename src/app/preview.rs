@@ -37,10 +37,22 @@ pub struct Sample {
 }
 
 impl Sample {
-    fn add(&mut self, name: impl ToString) {
+    /// Names come in their order.
+    fn push(&mut self, name: impl ToString) {
         self.count += 1;
         if self.sample.len() < MOST {
             self.sample.push(name.to_string());
+        }
+    }
+
+    /// Merchants come in any order.
+    fn add(&mut self, merchant: &Merchant) {
+        self.count += 1;
+        let name = merchant.to_string();
+        let place = self.sample.partition_point(|earlier| *earlier < name);
+        if place < MOST {
+            self.sample.insert(place, name);
+            self.sample.truncate(MOST);
         }
     }
 }
@@ -68,8 +80,7 @@ impl App {
         preview: &mut Preview,
     ) -> Result<()> {
         let (before, after) = (running(before, now), running(after, now));
-        let all: Vec<_> = before.iter().chain(&after).copied().collect();
-        if all.is_empty() {
+        if before.is_empty() && after.is_empty() {
             return Ok(());
         }
         let day = self.rules.calendar.zone.day(now);
@@ -81,7 +92,10 @@ impl App {
             };
             sample.add(&merchant.merchant);
         };
-        Ok(self.store.reads().census(&all, day, each).await?)
+        let reads = self.store.reads();
+        let count = reads.census(&before, &after, day, MOST, each).await?;
+        preview.unchanged.count = count - preview.gained.count - preview.lost.count;
+        Ok(())
     }
 
     async fn preview_placements(
@@ -105,8 +119,8 @@ impl App {
             ];
             for ((name, was), (_, is)) in before.into_iter().zip(after) {
                 match (was, is) {
-                    (false, true) => preview.placements_appearing.add(name),
-                    (true, false) => preview.placements_vanishing.add(name),
+                    (false, true) => preview.placements_appearing.push(name),
+                    (true, false) => preview.placements_vanishing.push(name),
                     _ => {}
                 }
             }

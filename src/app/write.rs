@@ -53,32 +53,47 @@ impl App {
         &'a self,
         call: &'a Call,
     ) -> Result<Begin<'a, T>> {
-        let write = self.start(call).await?;
+        self.begin_in(self.store.begin().await?, call).await
+    }
+
+    /// Likewise, in a transaction that holds a lock already.
+    pub(super) async fn begin_in<'a, T: DeserializeOwned>(
+        &'a self,
+        tx: Tx,
+        call: &'a Call,
+    ) -> Result<Begin<'a, T>> {
+        let write = self.write(tx, call);
         Ok(match write.earlier_answer().await? {
             Some(answer) => Begin::Answered(answer),
             None => Begin::Fresh(write),
         })
     }
 
-    /// The merchant's standing, as this write sees it.
+    /// The merchant's standing, as this write sees it. Programs do not change until it is
+    /// done: what is paused meanwhile is paused after it, or stops it.
     pub(super) async fn standing(
         &self,
         write: &Write<'_>,
         merchant: &Merchant,
     ) -> Result<Standing> {
+        write.tx.hold_programs().await?;
         let calendar = &self.rules.calendar;
         Ok(write.tx.standing(merchant, calendar, write.now).await?)
     }
 
     /// Begins a write that has no `request_id`.
     pub(super) async fn start<'a>(&'a self, call: &'a Call) -> Result<Write<'a>> {
-        Ok(Write {
-            tx: self.store.begin().await?,
+        Ok(self.write(self.store.begin().await?, call))
+    }
+
+    fn write<'a>(&'a self, tx: Tx, call: &'a Call) -> Write<'a> {
+        Write {
+            tx,
             now: self.ambient.now(),
             author: &call.principal.subject,
             app: self,
             call,
-        })
+        }
     }
 }
 

@@ -8,7 +8,10 @@ use mingpian::{
     store,
 };
 
-use super::{import_spend::NoInput, spend_file::HeaderError};
+use super::{
+    import_spend::{Busy, NoInput},
+    spend_file::HeaderError,
+};
 
 pub const OK: u8 = 0;
 /// EX_USAGE: the command line is wrong.
@@ -54,6 +57,8 @@ fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
         } else {
             e.is_unavailable().then_some(UNAVAILABLE)
         }
+    } else if error.is::<Busy>() {
+        Some(AGAIN)
     } else if error.is::<NoInput>() {
         Some(NO_INPUT)
     } else if error.is::<HeaderError>() || error.is::<csv::Error>() {

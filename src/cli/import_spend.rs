@@ -17,7 +17,7 @@ use mingpian::{
     app::{Ambient, CHUNK_ROWS, SpendImport},
     config::Settings,
     domain::{Calendar, Day},
-    server,
+    server, store,
 };
 use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, task::spawn_blocking};
@@ -50,8 +50,24 @@ pub struct Options {
 #[error("{0}: {1}")]
 pub struct NoInput(String, io::Error);
 
+/// Somebody else writes for longer than an import waits, or came first.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "another process is writing to the store, perhaps another import; give the same command \
+     again when it is done: what is in stays in"
+)]
+pub struct Busy;
+
 /// 0 when all is in, 65 when something was rejected and the rest is in.
 pub async fn run(options: Options, settings: &Settings) -> anyhow::Result<u8> {
+    let done = import(options, settings).await;
+    done.map_err(|error| match error.downcast_ref::<store::Error>() {
+        Some(e) if e.is_conflict() => Busy.into(),
+        _ => error,
+    })
+}
+
+async fn import(options: Options, settings: &Settings) -> anyhow::Result<u8> {
     let path = options.file;
     let no_input = |e| NoInput(path.display().to_string(), e);
     let bytes = length(&path).map_err(no_input)?;
@@ -59,9 +75,12 @@ pub async fn run(options: Options, settings: &Settings) -> anyhow::Result<u8> {
     let digest = digest(path.clone(), bar.clone()).await.map_err(no_input)?;
     let ambient = Ambient::system();
     let store = server::open_store(settings, &ambient).await?;
-    let import = SpendImport::of_file(store, ambient.clone(), AUTHOR, digest).await?;
+    let calendar = settings.spend.calendar();
+    let import =
+        SpendImport::of_file(store, ambient.clone(), calendar.clone(), AUTHOR, digest).await?;
 
-    let Calendar { zone, sources, .. } = settings.spend.calendar();
+    let Calendar { zone, sources, .. } = calendar;
+    let sources = (sources, import.room().await?);
     bar.reset();
     bar.set_position(import.row().position);
     bar.reset_eta();
@@ -98,7 +117,11 @@ async fn pour(
         if rows > 0 {
             import.give_way().await;
         }
-        import.chunk(&chunk.entries, chunk.position).await?;
+        let left_out = import.chunk(&chunk.entries, chunk.position).await?;
+        if !left_out.is_empty() {
+            // The next run finds their source rejected as it reads.
+            return Err(Busy.into());
+        }
         rows += chunk.entries.len() as u64;
         bar.set_position(chunk.position);
         let each = rows as f64 / bar.elapsed().as_secs_f64().max(0.001);

@@ -9,7 +9,8 @@ use std::{
 
 use csv::{ByteRecord, Position, Reader, ReaderBuilder, Terminator, Writer, WriterBuilder};
 use mingpian::domain::{
-    Day, ID_RULE, Merchant, Money, SourceNames, SpendEntry, Violation, money::CURRENCY,
+    Day, ID_RULE, Merchant, Money, SourceNames, SourceRoom, SpendEntry, Violation, money::CURRENCY,
+    spend::one_too_many,
 };
 
 /// Bytes read at once.
@@ -47,6 +48,7 @@ pub struct SpendFile {
     rejects: Rejects,
     today: Day,
     sources: SourceNames,
+    room: SourceRoom,
     /// Rows before this byte are in already.
     from: u64,
     /// The file's length, where its last line has no end.
@@ -55,7 +57,12 @@ pub struct SpendFile {
 
 impl SpendFile {
     /// Opens a file whose bytes before `from` are in, on the business day `today`.
-    pub fn open(path: &Path, today: Day, sources: SourceNames, from: u64) -> anyhow::Result<Self> {
+    pub fn open(
+        path: &Path,
+        today: Day,
+        (sources, room): (SourceNames, SourceRoom),
+        from: u64,
+    ) -> anyhow::Result<Self> {
         let mut reader = ReaderBuilder::new()
             .flexible(true)
             // With its own notion of Windows' line ends it miscounts the lines.
@@ -77,6 +84,7 @@ impl SpendFile {
             rejects: Rejects::beside(path)?,
             today,
             sources,
+            room,
             from,
             unended: unended(path)?,
         })
@@ -122,20 +130,25 @@ impl SpendFile {
         Ok(read)
     }
 
-    fn entry(&self, row: &ByteRecord) -> Result<SpendEntry, Violation> {
+    fn entry(&mut self, row: &ByteRecord) -> Result<SpendEntry, Violation> {
         let [merchant, day, source, amount, currency] = self.fields(row)?;
         let money = if currency == CURRENCY {
             Money::parse(amount)
         } else {
             return Err(violation("currency", "must be CNY, the ledger's currency"));
         };
-        SpendEntry::new(
+        let entry = SpendEntry::new(
             Merchant::from_id(merchant).ok_or_else(|| format!("{ID_RULE}; without merchants/")),
             Day::parse(day).ok_or("must be a day such as 2026-01-31"),
             self.sources.source(source),
             money,
             self.today,
-        )
+        )?;
+        if self.room.admit(&entry.source) {
+            Ok(entry)
+        } else {
+            Err(one_too_many())
+        }
     }
 
     fn fields<'a>(&self, row: &'a ByteRecord) -> Result<[&'a str; 5], Violation> {

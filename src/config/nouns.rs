@@ -82,6 +82,10 @@ impl Wecom {
     pub fn base_url(&self) -> &str {
         self.base_url.trim_end_matches('/')
     }
+    /// Asks there from now on; for the demo's own.
+    pub fn ask(&mut self, base_url: String) {
+        self.base_url = base_url;
+    }
     /// How long one call to it may take.
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_millis.get())
@@ -196,6 +200,7 @@ pub struct Spend {
     lease_seconds: Whole<2, 3600>,
     #[serde(deserialize_with = "sources")]
     sources: SourceNames,
+    most_sources: Whole<1, 1000>,
 }
 
 fn sources<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SourceNames, D::Error> {
@@ -217,7 +222,7 @@ impl Spend {
         Calendar {
             zone: Zone::east_of_utc(self.utc_offset_minutes.get().cast_signed()),
             closing_wait: Duration::from_secs(self.closing_wait_hours.get() * 60 * 60),
-            sources: self.sources.clone(),
+            sources: self.sources.clone().at_most(self.most_sources.count()),
         }
     }
 }

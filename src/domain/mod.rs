@@ -56,7 +56,7 @@ pub use placement::{Placement, PlacementState, Surface};
 pub use program::{Enrollment, List, Membership, Program, ProgramDraft, ProgramState, SurfaceKind};
 pub use reason::Reason;
 pub use refusal::{Refusal, Violation};
-pub use spend::{SourceNames, SpendCounts, SpendDay, SpendEntry};
+pub use spend::{SourceNames, SourceRoom, SpendCounts, SpendDay, SpendEntry};
 pub use text::text;
 pub use time::Micros;
 pub use token::{Origin, TapToken};

@@ -41,24 +41,55 @@ impl SpendEntry {
     }
 }
 
-/// The sources whose figures are taken and awaited. None named: any.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+/// Why there is no room for a source.
+pub const ONE_TOO_MANY: &str =
+    "would be a new one, and there are as many as the settings allow; is the name right?";
+
+/// The sources whose figures are taken and awaited. None named: any, up to so many.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct SourceNames(BTreeSet<String>);
+pub struct SourceNames {
+    named: BTreeSet<String>,
+    /// At most, where none are named.
+    #[serde(skip)]
+    most: usize,
+}
 
 impl SourceNames {
     /// Whatever source it is.
-    pub const ANY: Self = Self(BTreeSet::new());
+    pub const ANY: Self = Self {
+        named: BTreeSet::new(),
+        most: usize::MAX,
+    };
 
     /// These alone; the rule for a name where one breaks it.
     pub fn new(names: impl IntoIterator<Item = String>) -> Result<Self, &'static str> {
-        let names: Result<_, _> = names.into_iter().map(|name| source(&name)).collect();
-        names.map(Self)
+        let named: Result<_, _> = names.into_iter().map(|name| source(&name)).collect();
+        named.map(|named| Self { named, ..Self::ANY })
+    }
+
+    /// Where none are named, at most so many.
+    pub fn at_most(self, most: usize) -> Self {
+        Self { most, ..self }
+    }
+
+    /// How many there may be, where none are named.
+    pub fn most(&self) -> usize {
+        self.most
     }
 
     /// Whether this source's figures are taken and awaited.
     pub fn admit(&self, name: &str) -> bool {
-        self.0.is_empty() || self.0.contains(name)
+        self.named.is_empty() || self.named.contains(name)
+    }
+
+    /// Beside the sources that report already.
+    pub fn room(&self, reporting: BTreeSet<String>) -> SourceRoom {
+        let named = !self.named.is_empty();
+        SourceRoom {
+            reporting,
+            most: if named { usize::MAX } else { self.most },
+        }
     }
 
     /// The name of a source whose figures are taken.
@@ -69,6 +100,22 @@ impl SourceNames {
         } else {
             Err("must be one of the sources that the settings name")
         }
+    }
+}
+
+/// The sources that report, and room for some more: every decision reads what each has said.
+#[derive(Clone, Debug)]
+pub struct SourceRoom {
+    reporting: BTreeSet<String>,
+    most: usize,
+}
+
+impl SourceRoom {
+    /// Whether a source reports, or does from now on.
+    pub fn admit(&mut self, name: &str) -> bool {
+        // Looked up without a copy of the name: it is there but for the first time.
+        self.reporting.contains(name)
+            || self.reporting.len() < self.most && self.reporting.insert(name.to_owned())
     }
 }
 
@@ -100,6 +147,11 @@ pub fn completed(day: Day, today: Day) -> Result<Day, &'static str> {
     } else {
         Err("must be one of the 400 days before today")
     }
+}
+
+/// What is wrong with the source of a figure for which there is no room.
+pub fn one_too_many() -> Violation {
+    violation("source", ONE_TOO_MANY)
 }
 
 fn violation(field: &str, rule: impl Into<String>) -> Violation {
@@ -178,5 +230,18 @@ mod tests {
         assert!(one.source("juguan").is_err() && !one.admit("juguan"));
         assert!(SourceNames::ANY.admit("juguan"));
         assert!(SourceNames::new(["Juguang".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn where_none_are_named_there_is_room_for_so_many() {
+        let reporting = || BTreeSet::from(["a".to_owned()]);
+        let mut room = SourceNames::ANY.at_most(2).room(reporting());
+        let admitted = ["b", "c", "a", "b"].map(|name| room.admit(name));
+        assert_eq!(admitted, [true, false, true, true]);
+        // There were more before the setting: those go on.
+        let mut room = SourceNames::ANY.at_most(0).room(reporting());
+        assert!(room.admit("a") && !room.admit("b"));
+        let named = SourceNames::new(["b".to_owned()]).unwrap().at_most(1);
+        assert!(named.room(reporting()).admit("b"));
     }
 }

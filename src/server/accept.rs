@@ -71,7 +71,7 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// Until a connection is told to go, so that load spreads over new replicas; ±10 %.
     pub connection_age: Duration,
-    /// From then, or from a shutdown, until the calls it still carries are cut.
+    /// From then until the calls it still carries are cut; at a shutdown `cut` may come sooner.
     pub connection_age_grace: Duration,
     /// HTTP/2: bytes that one stream may send ahead of its reader.
     pub stream_window_bytes: u32,

@@ -1,21 +1,24 @@
-//! A sample merchant, and commands to paste.
+//! A sample merchant, a WeCom to tap at, and commands to paste.
+
+pub mod wecom;
 
 use std::{fmt::Write as _, net::SocketAddr};
 
 use crate::{
     app::{App, Call, Error, PlacementDraft, Principal, Result},
     domain::{
-        AcquisitionUri, CardDraft, CardName, ContactDraft, ContactKind, DetailDraft, Merchant,
+        AcquisitionLinkName, CardDraft, CardName, ContactDraft, ContactKind, DetailDraft, Merchant,
         Money, Phone, PlacementName, ProgramDraft, ProgramName, Reason, Refusal, SpendEntry,
         Surface, WechatId, Wecom, WecomTarget,
     },
+    wecom::fake::Fake,
 };
 
 const MERCHANT: &str = "klook";
 const NOTES: [&str; 2] = ["hongkong-3-days", "tokyo-food"];
 const CONVERSATION: &str = "c-1001";
-/// From WeCom's own documentation; leads to nobody.
-const ACQUISITION_URI: &str = "https://work.weixin.qq.com/ca/cawcdea7783d7330c6";
+/// The README's; the demo's corp is open to both.
+const OTHER_MERCHANT: &str = "harbor-tours";
 
 /// `--demo` on a store that is no playground.
 #[derive(Debug, thiserror::Error)]
@@ -23,24 +26,30 @@ const ACQUISITION_URI: &str = "https://work.weixin.qq.com/ca/cawcdea7783d7330c6"
 pub struct NotADemo;
 
 /// Loads the sample into a store that holds nothing else, or held it before.
-pub async fn load(app: &App) -> anyhow::Result<()> {
+pub async fn load(app: &App, fake: &Fake) -> anyhow::Result<()> {
     let merchant = Merchant::from_id(MERCHANT).ok_or_else(|| Error::bug("demo merchant"))?;
     let sample = CardName::new(merchant.clone(), "main").map_err(Error::bug)?;
     let reads = app.store.reads();
     if reads.card(&sample).await?.is_none() && reads.others_have_cards(&merchant).await? {
         return Err(NotADemo.into());
     }
-    Ok(make(app, merchant).await?)
+    Ok(make(app, fake, merchant).await?)
 }
 
 /// Makes what is not there yet, so that a demo may be started again on its own data.
-async fn make(app: &App, merchant: Merchant) -> Result<()> {
+async fn make(app: &App, fake: &Fake, merchant: Merchant) -> Result<()> {
     open_wechat_ids(app).await?;
     spend(app, &merchant).await?;
     let card = |id| CardName::new(merchant.clone(), id).map_err(Error::bug);
     let placement = |id| PlacementName::new(merchant.clone(), id).map_err(Error::bug);
 
-    let shop = vec![wecom()?, phone("400-800-1234")?, wechat("klook_demo88")?];
+    let other = Merchant::from_id(OTHER_MERCHANT).ok_or_else(|| Error::bug("demo merchant"))?;
+    let link = wecom::load(app, fake, vec![merchant.clone(), other]).await?;
+    let shop = vec![
+        wecom_contact(&link),
+        phone("400-800-1234")?,
+        wechat("klook_demo88")?,
+    ];
     card_once(
         app,
         card("main")?,
@@ -49,7 +58,7 @@ async fn make(app: &App, merchant: Merchant) -> Result<()> {
         shop,
     )
     .await?;
-    let guide = vec![wecom()?, phone("138 0013 8000")?];
+    let guide = vec![wecom_contact(&link), phone("138 0013 8000")?];
     card_once(
         app,
         card("guide")?,
@@ -137,10 +146,20 @@ async fn placement_once(
 
 /// What somebody made, changed or withdrew since the first start stays as it is.
 fn there_is_one<T>(made: Result<T>) -> Result<()> {
-    use Reason::{CardExists, CardNotActive, CardNotFound, PlacementExists, SlotTaken};
+    use Reason::{
+        AcquisitionLinkExists, CardExists, CardNotActive, CardNotFound, CorpExists,
+        PlacementExists, SlotTaken,
+    };
     match made {
         Err(Error::Refused(Refusal {
-            reason: CardExists | CardNotActive | CardNotFound | PlacementExists | SlotTaken,
+            reason:
+                AcquisitionLinkExists
+                | CardExists
+                | CardNotActive
+                | CardNotFound
+                | CorpExists
+                | PlacementExists
+                | SlotTaken,
             ..
         })) => Ok(()),
         made => made.map(drop),
@@ -155,13 +174,12 @@ fn call() -> Call {
     }
 }
 
-fn wecom() -> Result<ContactDraft> {
-    let uri = AcquisitionUri::parse(ACQUISITION_URI).map_err(Error::bug)?;
-    Ok(contact(DetailDraft::Wecom(Wecom {
-        corp: None,
-        target: WecomTarget::Acquisition(uri),
+fn wecom_contact(link: &AcquisitionLinkName) -> ContactDraft {
+    contact(DetailDraft::Wecom(Wecom {
+        corp: Some(link.corp.clone()),
+        target: WecomTarget::Link(link.clone()),
         fallback: None,
-    })))
+    }))
 }
 
 fn phone(number: &str) -> Result<ContactDraft> {
@@ -182,7 +200,7 @@ fn contact(detail: DetailDraft) -> ContactDraft {
 }
 
 /// The story so far, line by line.
-pub fn commands(grpc: SocketAddr) -> String {
+pub fn commands(grpc: SocketAddr, fake: SocketAddr) -> String {
     let mut text = format!(
         "\nThe sample merchant merchants/{MERCHANT} has two cards, in the chat menu, on two notes \
          and in a conversation.\nTry, in another terminal:\n"
@@ -227,6 +245,13 @@ pub fn commands(grpc: SocketAddr) -> String {
             "  grpcurl -plaintext -d '{body}' {grpc} mingpian.v1.{method}"
         );
     }
-    text += "and open an item's open_uri in a browser.\n";
+    let _ = write!(
+        text,
+        "and open an item's open_uri in a browser.\n\nThe demo's WeCom is a fake one, on \
+         http://{fake}: let a user tap the link of a launch plan, then see the add arrive:\n  \
+         curl -s http://{fake}/fake/taps --json '{{\"uri\":\"LINK\",\"user\":\"lily\"}}'\n  \
+         grpcurl -plaintext -d '{{\"parent\":\"merchants/{MERCHANT}\"}}' {grpc} \
+         mingpian.v1.WecomService/ListContactEvents\n"
+    );
     text
 }

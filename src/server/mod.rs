@@ -31,7 +31,7 @@ use self::{
 use crate::{
     api::{
         self,
-        layers::{self, auth::AuthLayer, metrics::Metrics},
+        layers::{self, auth::AuthLayer, deadline::FED_MAX, metrics::Metrics},
     },
     app::{Ambient, App, Rules},
     config::{Mode, Settings},
@@ -68,25 +68,36 @@ struct Door {
 }
 
 /// `mingpian serve`: runs until SIGTERM or SIGINT; a second one ends it at once.
-pub async fn run(settings: Settings, demo: bool) -> anyhow::Result<()> {
+pub async fn run(mut settings: Settings, demo: bool) -> anyhow::Result<()> {
     let telemetry = telemetry::init(
         settings.log.format,
         &settings.log.filter,
         settings.telemetry.otlp_endpoint(),
     )?;
+    let fake = if demo {
+        Some(demo::wecom::start(&mut settings).await?)
+    } else {
+        None
+    };
     let server = Server::bind(&settings, Ambient::system()).await?;
     tracing::info!(grpc = %server.grpc, http = %server.http, admin = %server.admin, "serving");
-    if demo {
-        demo::load(&server.app).await?;
-        say(&demo::commands(server.grpc))?;
+    if let Some(fake) = &fake {
+        demo::load(&server.app, fake).await?;
+        say(&demo::commands(server.grpc, fake.address()))?;
     }
+    let door = server.http;
+    let calling_back = async {
+        if let Some(fake) = &fake {
+            demo::wecom::call_back(fake, door).await;
+        }
+    };
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
     let ending = signals::end(stop.clone(), cut.clone())?;
     let reloading = signals::reload(server.tls.clone())?;
     tokio::select! {
         () = server.serve(stop, cut) => {}
         // Goes on for as long as there may be a signal.
-        _ = async { tokio::join!(ending, reloading) } => {}
+        _ = async { tokio::join!(ending, reloading, calling_back) } => {}
     }
     telemetry.flush().await;
     Ok(())
@@ -158,7 +169,7 @@ impl Server {
             listener,
             tls,
             protocol,
-            limits: connections(settings),
+            limits: connections(settings, protocol),
             routes,
         };
         let public = http::public(
@@ -318,14 +329,20 @@ fn wecom_client(settings: &Settings, ambient: &Ambient) -> wecom::Result<wecom::
     wecom::Client::new(&options, ambient.clone())
 }
 
-fn connections(settings: &Settings) -> Limits {
+/// A connection that has come of age may still carry an import: on gRPC's door it has as long
+/// as the longest call.
+fn connections(settings: &Settings, protocol: Protocol) -> Limits {
     let limits = &settings.limits;
+    let grace = match protocol {
+        Protocol::Grpc => limits.drain().max(FED_MAX),
+        Protocol::Http => limits.drain(),
+    };
     Limits {
         connections: limits.connections(),
         connections_per_ip: limits.connections_per_ip(),
         max_concurrent_streams: limits.max_concurrent_streams(),
         connection_age: limits.connection_age(),
-        connection_age_grace: limits.drain(),
+        connection_age_grace: grace,
         ..Limits::default()
     }
 }

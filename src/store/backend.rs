@@ -31,7 +31,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 const IDLE_BEFORE_PING: Duration = Duration::from_secs(30);
 /// Names the lock under which PostgreSQL's schema changes: "mingpian" in ASCII.
 const MIGRATION_LOCK: i64 = 0x6d69_6e67_7069_616e;
-/// Names the lock under which programs are counted: "programs" in ASCII.
+/// Names the lock under which programs change: "programs" in ASCII.
 const PROGRAMS_LOCK: i64 = 0x7072_6f67_7261_6d73;
 /// Names the lock under which corps are counted: "corps" in ASCII.
 const CORPS_LOCK: i64 = 0x63_6f72_7073;
@@ -225,7 +225,7 @@ impl Db<DatabaseTransaction> {
         Ok(())
     }
 
-    /// Counting and inserting programs, likewise.
+    /// Counting, inserting and changing programs and their lists, likewise.
     pub async fn lock_programs(&self) -> Result<()> {
         if self.0.get_database_backend() != DbBackend::Postgres {
             return Ok(());
@@ -239,6 +239,22 @@ impl Db<DatabaseTransaction> {
             return Ok(());
         }
         advisory_lock(&self.0, CORPS_LOCK).await
+    }
+
+    /// The programs stay as they are read after this, until this transaction ends; many may
+    /// hold them. Who waits to change them comes before who asks later, which `FOR SHARE` does
+    /// not see to: a kill switch must not wait for a gap between writes.
+    pub async fn hold_programs(&self) -> Result<()> {
+        if self.0.get_database_backend() != DbBackend::Postgres {
+            return Ok(());
+        }
+        let statement = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT pg_advisory_xact_lock_shared($1)",
+            [PROGRAMS_LOCK.into()],
+        );
+        self.0.execute_raw(statement).await?;
+        Ok(())
     }
 }
 

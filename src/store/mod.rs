@@ -12,6 +12,7 @@ mod contact_events;
 mod corps;
 mod entity;
 mod error;
+mod held;
 mod history;
 mod imports;
 mod leases;

@@ -2,25 +2,23 @@
 //! ledger, whatever the number of merchants.
 //!
 //! `openings` is the state after the last run and `transitions` is how it came about. The gate
-//! reads neither: what is open is derived (`domain/eligibility.rs`).
+//! reads neither: what is open is derived (`domain/eligibility.rs`). A threshold below zero opens
+//! to who never had a figure, too: nobody can list them, so they get no row.
 
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, FromQueryResult,
-    QueryFilter, QueryOrder, QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
+    QueryOrder, QuerySelect, Statement,
     sea_query::{Expr, Query},
 };
 
 use super::{
-    Db, Error, Result, Tx,
+    Db, Result, Tx,
     entity::{opening, program, run, spend_day, spend_import, transition},
     totals::Totals,
 };
-use crate::domain::{Calendar, Day, Merchant, Micros, Program, eligibility::State};
-
-/// Merchants looked at together, where the rule itself is asked.
-const PAGE: u64 = 1000;
+use crate::domain::{Calendar, Day, Micros, Program};
 
 /// What one run found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +28,6 @@ pub struct Run {
     /// Merchants, each program counted by itself.
     pub opened: u64,
     pub closed: u64,
-}
-
-#[derive(FromQueryResult)]
-struct Closing {
-    no: i64,
-    program_no: i64,
-    merchant: String,
 }
 
 impl<C: ConnectionTrait> Db<C> {
@@ -98,7 +89,9 @@ impl Tx {
                 .await?;
             let sources = self.reporting(&programs, calendar, now, None).await?;
             if calendar.firm_from(&sources, day) > now {
-                self.keep_held(run_no, programs, calendar, now).await?;
+                self.keep_those_open_till_now(run_no, &programs, calendar, day)
+                    .await?;
+                self.keep_held(run_no, &programs, calendar, now).await?;
             }
         }
         let closed = self.remove_closed(run_no).await?;
@@ -150,74 +143,11 @@ impl Tx {
         row.update(&self.0).await?;
         Ok(())
     }
-
-    /// While the last day may still be added to, the rule itself is asked of those that would
-    /// close; a page at a time, and they are few.
-    async fn keep_held(
-        &self,
-        run_no: i64,
-        programs: Vec<Program>,
-        calendar: &Calendar,
-        now: Micros,
-    ) -> Result<()> {
-        use transition::Column;
-        let mut after = 0;
-        loop {
-            let page = transition::Entity::find()
-                .select_only()
-                .columns([Column::No, Column::ProgramNo, Column::Merchant])
-                .filter(Column::RunNo.eq(run_no))
-                .filter(Column::Opened.eq(false))
-                .filter(Column::No.gt(after))
-                .order_by_asc(Column::No)
-                .limit(PAGE)
-                .into_model::<Closing>()
-                .all(&self.0)
-                .await?;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after = last.no;
-            let held = self.held(&page, &programs, calendar, now).await?;
-            transition::Entity::delete_many()
-                .filter(Column::No.is_in(held))
-                .exec(&self.0)
-                .await?;
-        }
-    }
-
-    /// The numbers of those that are open yet.
-    async fn held(
-        &self,
-        page: &[Closing],
-        programs: &[Program],
-        calendar: &Calendar,
-        now: Micros,
-    ) -> Result<Vec<i64>> {
-        let mut ids: Vec<_> = page.iter().map(|row| row.merchant.as_str()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let standings = self
-            .judged(&ids, programs.to_vec(), Vec::new(), calendar, now, None)
-            .await?;
-        let mut held = Vec::new();
-        for row in page {
-            let merchant = Merchant::from_id(&row.merchant)
-                .ok_or_else(|| Error::corrupt("transitions.merchant"))?;
-            let open = standings.get(&merchant).is_some_and(|standing| {
-                standing.chances.iter().any(|chance| {
-                    chance.program.no == row.program_no && chance.decision.state == State::Open
-                })
-            });
-            held.extend(open.then_some(row.no));
-        }
-        Ok(held)
-    }
 }
 
 impl Db<DatabaseTransaction> {
     /// Runs a statement that has only numbers of ours in it; how many rows it wrote.
-    async fn execute(&self, sql: &str) -> Result<u64> {
+    pub(super) async fn execute(&self, sql: &str) -> Result<u64> {
         let statement = Statement::from_string(self.0.get_database_backend(), sql);
         Ok(self.0.execute_raw(statement).await?.rows_affected())
     }

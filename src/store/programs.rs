@@ -132,8 +132,10 @@ impl<C: ConnectionTrait> Db<C> {
 }
 
 impl Tx {
-    /// The program, which nobody else changes until this transaction ends.
+    /// The program, which nobody else changes until this transaction ends; nor does anybody
+    /// write by the terms it had.
     pub async fn lock_program(&self, name: &ProgramName) -> Result<Option<Program>> {
+        self.lock_programs().await?;
         let row = program::Entity::find()
             .filter(program::Column::Id.eq(name.id()))
             .lock_exclusive();

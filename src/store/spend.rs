@@ -1,6 +1,6 @@
 //! The ledger of ad spend, and what sources have said of their days.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, QueryFilter,
@@ -106,6 +106,18 @@ impl<C: ConnectionTrait> Db<C> {
             }
         }
         Ok(of)
+    }
+
+    /// The sources that have said anything of this day or a later one.
+    pub async fn reporting_since(&self, first: Day) -> Result<BTreeSet<String>> {
+        let names = spend_day::Entity::find()
+            .select_only()
+            .column(spend_day::Column::Source)
+            .distinct()
+            .filter(spend_day::Column::Day.gte(first.0))
+            .into_tuple::<String>()
+            .all(&self.0);
+        Ok(names.await?.into_iter().collect())
     }
 
     /// What sources have said of these days; as known then, or now.

@@ -50,16 +50,26 @@ impl Totals {
 
     /// Whether a row of `spend` is within the windows.
     pub fn within(&self) -> String {
-        let longest = self.windows().max().unwrap_or(0);
-        let first = self.day - longest - i32::from(self.before);
-        format!("day >= {} AND day < {}", first.0, self.day.0)
+        format!("day >= {} AND day < {}", self.first().0, self.day.0)
     }
 
-    /// The window of that day.
+    /// The first day of all the windows.
+    fn first(&self) -> Day {
+        let longest = self.windows().max().unwrap_or(0);
+        self.day - longest - i32::from(self.before)
+    }
+
+    /// The window of that day: all, less what is without. Of the longest that is a day or
+    /// nothing, and a sum that passes over a row costs half of one that takes it in.
     fn sum(&self, day: Day, days: i32) -> String {
-        let (first, end) = ((day - days).0, day.0);
-        format!(
-            "CAST(SUM(CASE WHEN day >= {first} AND day < {end} THEN delta ELSE 0 END) AS bigint)"
-        )
+        let (first, end) = (day - days, day);
+        let early = (first > self.first()).then(|| format!("day < {}", first.0));
+        let late = (end < self.day).then(|| format!("day >= {}", end.0));
+        let without: Vec<_> = early.into_iter().chain(late).collect();
+        if without.is_empty() {
+            return "CAST(SUM(delta) AS bigint)".to_owned();
+        }
+        let without = without.join(" OR ");
+        format!("CAST(SUM(delta) - COALESCE(SUM(delta) FILTER (WHERE {without}), 0) AS bigint)")
     }
 }

@@ -31,7 +31,9 @@ fn script(story: &str) -> String {
 async fn the_story_works_as_it_stands() {
     let scratch = Scratch::new(Engine::Sqlite).await;
     let server = serve(&["--demo", "--store-url", &scratch.url], &[]);
-    let story = story().replace("127.0.0.1:50051", &server.grpc.to_string());
+    let story = story()
+        .replace("127.0.0.1:50051", &server.grpc.to_string())
+        .replace("http://127.0.0.1:8081", &server.fake_wecom());
     assert!(story.matches("# → ").count() > 20);
     let grpcurl = env::var("TEST_GRPCURL").expect("no grpcurl: run `tests/run`");
     let bin = scratch.file("bin");

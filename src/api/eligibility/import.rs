@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::{Stream, TryStreamExt};
 use tokio::time::timeout;
 use tonic::{Request, Status, Streaming};
 
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     app::{self, App, SpendImport},
-    domain::{Reason, Refusal},
+    domain::{Reason, Refusal, Violation, spend},
 };
 
 /// Entries in a message at most.
@@ -28,7 +29,7 @@ const MAX_REJECTIONS: usize = 100;
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Takes in the stream to its end.
-pub async fn spend(
+pub async fn from_stream(
     app: &App,
     request: Request<Streaming<ImportSpendRequest>>,
 ) -> Result<ImportSpendResponse, Status> {
@@ -43,24 +44,27 @@ pub async fn spend(
         answer: ImportSpendResponse::default(),
         index: 0,
     };
-    while let Some(message) = next(&mut stream).await? {
+    while let Some(message) = next(&mut stream, IDLE).await? {
         inlet.take(message).await.map_err(status::from_error)?;
     }
     inlet.finish().await.map_err(status::from_error)
 }
 
-/// The next message, if it comes in time.
-async fn next(
-    stream: &mut Streaming<ImportSpendRequest>,
-) -> Result<Option<ImportSpendRequest>, Status> {
-    let late = Refusal::new(
-        Reason::DeadlineExceeded,
-        "no message for 30 seconds; what was sent is in, send the rest",
-    );
-    match timeout(IDLE, stream.message()).await {
-        Ok(message) => message,
-        Err(_) => Err(status::refusal(&late)),
-    }
+/// The next message, if it comes within `idle`.
+async fn next<T>(
+    stream: &mut (impl Stream<Item = Result<T, Status>> + Unpin),
+    idle: Duration,
+) -> Result<Option<T>, Status> {
+    timeout(idle, stream.try_next()).await.unwrap_or_else(|_| {
+        let message = format!(
+            "no message for {} seconds; what was sent is in, send the rest",
+            idle.as_secs()
+        );
+        Err(status::refusal(&Refusal::new(
+            Reason::DeadlineExceeded,
+            message,
+        )))
+    })
 }
 
 /// What has come in so far.
@@ -78,27 +82,32 @@ impl Inlet<'_> {
         if !(1..=MAX_ENTRIES).contains(&count) {
             return Err(Refusal::field("entries", "must be 1 to 1,000").into());
         }
-        let (today, mut entries) = (self.app.today(), Vec::with_capacity(count));
+        let (mut entries, mut indices) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let (today, mut rejections) = (self.app.today(), Vec::new());
         for (index, wire) in (self.index..).zip(message.entries) {
             match entry(wire, today, self.app.sources()) {
-                Ok(entry) => entries.push(entry),
-                Err(violation) => self.reject(Rejection {
-                    index,
-                    field: violation.field,
-                    description: violation.description,
-                }),
+                Ok(entry) => {
+                    entries.push(entry);
+                    indices.push(index);
+                }
+                Err(violation) => rejections.push(rejection(index, violation)),
             }
         }
-        self.import.chunk(&entries, 0).await?;
+        for place in self.import.chunk(&entries, 0).await? {
+            rejections.push(rejection(indices[place], spend::one_too_many()));
+        }
+        self.reject(rejections);
         self.index += i64::try_from(count).unwrap_or(i64::MAX);
         Ok(())
     }
 
-    fn reject(&mut self, rejection: Rejection) {
-        self.answer.rejected += 1;
-        if self.answer.rejections.len() < MAX_REJECTIONS {
-            self.answer.rejections.push(rejection);
-        }
+    fn reject(&mut self, mut rejections: Vec<Rejection>) {
+        rejections.sort_unstable_by_key(|rejection| rejection.index);
+        self.answer.rejected += i64::try_from(rejections.len()).unwrap_or(i64::MAX);
+        let room = MAX_REJECTIONS - self.answer.rejections.len();
+        self.answer
+            .rejections
+            .extend(rejections.into_iter().take(room));
     }
 
     async fn finish(self) -> app::Result<ImportSpendResponse> {
@@ -112,5 +121,36 @@ impl Inlet<'_> {
             replaced: signed(counts.replaced),
             ..self.answer
         })
+    }
+}
+
+fn rejection(index: i64, violation: Violation) -> Rejection {
+    Rejection {
+        index,
+        field: violation.field,
+        description: violation.description,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt, stream};
+    use tokio::time::Instant;
+    use tonic::Code;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sender_is_silent_for_so_long_and_no_longer() {
+        let idle = Duration::from_millis(50);
+        let mut sender = Box::pin(stream::iter([Ok(1)]).chain(stream::pending()));
+        assert_eq!(next(&mut sender, idle).await.unwrap(), Some(1));
+        let silent_since = Instant::now();
+        let late = timeout(Duration::from_secs(10), next(&mut sender, idle)).await;
+        let late = late.expect("a bound").unwrap_err();
+        assert_eq!(late.code(), Code::DeadlineExceeded);
+        assert!(silent_since.elapsed() >= idle);
+        let mut ended = stream::empty::<Result<i32, Status>>();
+        assert_eq!(next(&mut ended, idle).await.unwrap(), None);
     }
 }

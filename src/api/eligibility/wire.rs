@@ -3,7 +3,7 @@
 use super::super::{
     common,
     pb::{self, eligibility::State as Wire},
-    wire::{money, timestamp},
+    wire::{date, money, timestamp},
 };
 use crate::domain::{
     Chance, Day, Merchant, Micros, Money, SourceNames, SpendDay, SpendEntry, Violation,
@@ -17,15 +17,6 @@ pub fn day(date: Option<common::Date>) -> Result<Day, &'static str> {
         .zip(part(date.day))
         .and_then(|(month, day)| Day::from_date(date.year, month, day))
         .ok_or("must be a day of the calendar, with its year and month")
-}
-
-fn date(day: Day) -> common::Date {
-    let (year, month, day) = day.date();
-    common::Date {
-        year,
-        month: month.cast_signed(),
-        day: day.cast_signed(),
-    }
 }
 
 pub fn entry(

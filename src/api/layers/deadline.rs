@@ -32,7 +32,7 @@ const LEAST: Duration = Duration::from_millis(5);
 const FED: &[&str] = &["/mingpian.v1.EligibilityService/ImportSpend"];
 
 /// How long such a call may take.
-const FED_MAX: Duration = Duration::from_secs(60 * 60);
+pub const FED_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// The answer must begin within the client's timeout and within `max`. A stream may go on
 /// until the client's timeout, or for ever when it gave none: it was asked to watch.

@@ -34,6 +34,8 @@ pub enum Fault {
     ResetAfter,
     /// Takes effect, and is answered with broken JSON.
     Malformed,
+    /// Takes effect, and is answered with two MiB.
+    TooLong,
     /// Works, with fields in the answer that nobody knows.
     ExtraFields,
     /// Works after so many milliseconds.
@@ -125,6 +127,11 @@ pub(super) async fn inject(
         Some(Fault::Malformed) => {
             next.run(request).await;
             r#"{"errcode":0,"errmsg":"ok","#.into_response()
+        }
+        Some(Fault::TooLong) => {
+            next.run(request).await;
+            let text = "x".repeat(2 * 1024 * 1024);
+            format!(r#"{{"errcode":0,"errmsg":"{text}"}}"#).into_response()
         }
         Some(Fault::ExtraFields) => widened(next.run(request).await).await,
         Some(Fault::Slow(millis)) => {

@@ -4,10 +4,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
+    Console,
     answer::{INVALID_PARAMETER, INVALID_SPAN, Outcome},
-    world::{Link, World},
+    world::{App, Link, World},
 };
-use crate::domain::Micros;
+use crate::domain::{AcquisitionLink, Micros};
 
 const NAME_CHARS: usize = 30;
 const PAGE: usize = 100;
@@ -38,6 +39,32 @@ pub(super) struct Asked {
     cursor: String,
     start_time: i64,
     end_time: i64,
+}
+
+impl Console {
+    /// Puts back a link that was made here before, by an app that is here.
+    pub fn put_back(&self, corp_id: &str, secret: &str, link: &AcquisitionLink) {
+        let mut world = self.world();
+        let known = |a: &App| a.corp_id == corp_id && a.secret == secret;
+        let app = world.apps.iter().position(known);
+        let (Some(app), Some(made)) = (app, &link.made) else {
+            return;
+        };
+        world.links.push(Link {
+            link_id: made.link_id.clone(),
+            name: link.wecom_name(),
+            url: made.uri.as_str().to_owned(),
+            corp_id: corp_id.to_owned(),
+            app,
+            users: link.range.users.clone(),
+            departments: link.range.departments.clone(),
+            skip_verify: link.skip_verify,
+            create_time: link.create_time.seconds(),
+            available: true,
+            clicks: 0,
+            customers: Vec::new(),
+        });
+    }
 }
 
 impl World {

@@ -4,9 +4,13 @@
 mod answer;
 mod api;
 mod control;
+mod event;
 mod fault;
+mod health;
 mod line;
 mod links;
+mod post;
+mod taps;
 mod tokens;
 mod world;
 
@@ -26,9 +30,12 @@ use tokio_util::{
 };
 
 pub use fault::{Fault, Switch};
+pub use post::{Delivered, NotVerified, Travel};
+pub use taps::{Friends, Outcome, Tap};
 pub use world::{Customer, Link, Shape};
 
 use crate::{app::Ambient, domain::Micros};
+use post::Post;
 use world::World;
 
 /// A running fake; it ends when this is dropped.
@@ -44,6 +51,7 @@ pub struct Fake {
 pub struct Console {
     world: Arc<Mutex<World>>,
     ambient: Ambient,
+    post: Post,
 }
 
 impl Fake {
@@ -51,14 +59,15 @@ impl Fake {
     pub async fn start(listen: SocketAddr, clock: Ambient) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let console = Console {
             world: Arc::default(),
             ambient: clock,
+            post: Post::new(stop.clone()).map_err(io::Error::other)?,
         };
         let routes = Router::new()
             .nest("/cgi-bin", api::router(&console))
             .nest("/fake", control::router(&console));
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(line::serve(listener, routes, tasks.clone(), stop.clone()));
         Ok(Self {
             address,
@@ -110,6 +119,11 @@ impl Console {
     pub fn expire_tokens(&self, corp_id: &str) {
         let now = self.now();
         self.world().expire_tokens(corp_id, now);
+    }
+
+    /// All tokens that were ever given.
+    pub fn tokens(&self) -> Vec<String> {
+        self.world().tokens.keys().cloned().collect()
     }
 
     /// Puts the fake's clock ahead.

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     answer::TOO_MANY_LINKS,
     fault::{Fault, Faults},
+    post::{Receiver, Travel},
+    taps::{Friends, Origin},
     tokens::Token,
 };
 use crate::domain::Micros;
@@ -23,6 +25,7 @@ pub(super) struct World {
     pub(super) faults: Faults,
     pub(super) hits: BTreeMap<String, u64>,
     pub(super) shape: Shape,
+    pub(super) travel: Travel,
     /// How far its clock is ahead.
     pub(super) ahead: Duration,
 }
@@ -33,6 +36,10 @@ pub(super) struct Corp {
     /// Adds ever bought.
     pub(super) total: u64,
     pub(super) batches: Vec<Batch>,
+    /// Whether it was told that few adds are left.
+    pub(super) told_low: bool,
+    pub(super) friends: BTreeMap<Friends, Origin>,
+    pub(super) receiver: Option<Receiver>,
 }
 
 /// Adds that expire together.
@@ -88,6 +95,8 @@ pub struct Customer {
 pub struct Shape {
     /// `get` has `skip_verify` beside `link` instead of in it, as older documents say.
     pub skip_verify_outside: bool,
+    /// `customer_start_chat` names neither link nor State, as in older documents.
+    pub start_chat_is_bare: bool,
     /// Members that one link may have: 500, or 100 as in older documents.
     pub members_per_link: usize,
     pub links_per_corp: usize,
@@ -99,6 +108,7 @@ impl Default for Shape {
     fn default() -> Self {
         Self {
             skip_verify_outside: false,
+            start_chat_is_bare: false,
             members_per_link: 500,
             links_per_corp: 100_000,
             token_seconds: 7200,
@@ -127,6 +137,7 @@ impl World {
                     expires: Micros::from_seconds(4_102_416_000),
                     balance: FIRST_QUOTA,
                 }],
+                ..Corp::default()
             });
     }
 

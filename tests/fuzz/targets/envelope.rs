@@ -34,7 +34,9 @@ fuzz_target!(|data: &[u8]| {
 /// Whole blocks, encrypted as they are.
 fn encrypted(plain: &[u8]) -> String {
     // The last character's lower bits are no part of the key.
-    let key = STANDARD.decode([&KEY[..42], "A="].concat()).expect("base64");
+    let key = STANDARD
+        .decode([&KEY[..42], "A="].concat())
+        .expect("base64");
     let iv: [u8; 16] = key[..16].try_into().expect("16 of 32");
     let key: [u8; 32] = key.try_into().expect("32");
     let whole = &plain[..plain.len() / 16 * 16];

@@ -9,7 +9,10 @@ use mingpian::{
 use prost::Message;
 
 use super::Api;
-use crate::support::{card, create_card, get_menu, in_menu, on_note, place, tap, viewer};
+use crate::support::{
+    APP_SECRET, CORP_ID, acquisition_link, card, corp, create_acquisition_link, create_card,
+    create_corp, get_menu, in_menu, on_note, place, tap, viewer,
+};
 
 /// What a request may name of a merchant.
 #[derive(Clone, Debug)]
@@ -32,6 +35,12 @@ pub struct Names {
     pub paused_program: String,
     /// Of the merchant, in `program`.
     pub enrollment: String,
+    /// A corp of the platform's, which names the merchant.
+    pub corp: String,
+    /// One without links.
+    pub spare_corp: String,
+    /// Of `corp`.
+    pub acquisition_link: String,
 }
 
 impl Names {
@@ -48,6 +57,9 @@ impl Names {
             program: self.program.clone() + "-not",
             paused_program: self.paused_program.clone() + "-not",
             enrollment: self.enrollment.clone() + "-not",
+            corp: self.corp.clone() + "-not",
+            spare_corp: self.spare_corp.clone() + "-not",
+            acquisition_link: self.acquisition_link.clone() + "-not",
             ..self.clone()
         }
     }
@@ -69,6 +81,9 @@ pub async fn stage(api: &mut Api, merchant: &str) -> Names {
         program: format!("programs/of-{merchant}"),
         paused_program: format!("programs/paused-{merchant}"),
         enrollment: format!("programs/of-{merchant}/enrollments/{merchant}"),
+        corp: format!("corps/of-{merchant}"),
+        spare_corp: format!("corps/spare-{merchant}"),
+        acquisition_link: format!("corps/of-{merchant}/acquisitionLinks/main"),
     };
     for id in ["main", "gone"] {
         api.cards
@@ -111,6 +126,7 @@ pub async fn stage(api: &mut Api, merchant: &str) -> Names {
     let menu = api.serving.get_chat_menu(get_menu(merchant)).await.unwrap();
     let token = menu.into_inner().items.remove(0).tap_token;
     stage_programs(api, &names).await;
+    stage_corps(api, &names).await;
     Names { token, ..names }
 }
 
@@ -135,6 +151,23 @@ async fn stage_programs(api: &mut Api, names: &Names) {
         ..Default::default()
     };
     api.programs.create_enrollment(enroll).await.unwrap();
+}
+
+async fn stage_corps(api: &mut Api, names: &Names) {
+    let wecom = &api.server.scratch.wecom;
+    wecom.add_app(CORP_ID, APP_SECRET);
+    for name in [&names.corp, &names.spare_corp] {
+        let create = pb::CreateCorpRequest {
+            corp: Some(pb::Corp {
+                merchants: vec![format!("merchants/{}", names.merchant)],
+                ..corp()
+            }),
+            ..create_corp(&name.replace("corps/", ""))
+        };
+        api.wecom.create_corp(create).await.unwrap();
+    }
+    let link = create_acquisition_link(&names.corp.replace("corps/", ""), "main");
+    api.wecom.create_acquisition_link(link).await.unwrap();
 }
 
 fn program() -> pb::Program {
@@ -299,6 +332,47 @@ pub fn request(method: &str, of: &Names) -> Vec<u8> {
         }),
         "EligibilityService.ListEligibilities" => {
             bytes!(ListEligibilitiesRequest { parent: parent })
+        }
+        "WecomService.CreateCorp" => bytes!(CreateCorpRequest {
+            corp: pb::Corp {
+                display_name: of.card.rsplit('/').next().unwrap().into(),
+                ..corp()
+            },
+        }),
+        "WecomService.GetCorp" => bytes!(GetCorpRequest { name: &of.corp }),
+        "WecomService.ListCorps" => bytes!(ListCorpsRequest {}),
+        "WecomService.UpdateCorp" => bytes!(UpdateCorpRequest {
+            corp: pb::Corp {
+                name: of.corp.clone(),
+                callback_token: "next".into(),
+                ..Default::default()
+            },
+        }),
+        "WecomService.DeleteCorp" => bytes!(DeleteCorpRequest {
+            name: &of.spare_corp
+        }),
+        "WecomService.CreateAcquisitionLink" => bytes!(CreateAcquisitionLinkRequest {
+            parent: &of.corp,
+            acquisition_link: acquisition_link(),
+        }),
+        "WecomService.ListAcquisitionLinks" => {
+            bytes!(ListAcquisitionLinksRequest { parent: &of.corp })
+        }
+        "WecomService.UpdateAcquisitionLink" => bytes!(UpdateAcquisitionLinkRequest {
+            acquisition_link: pb::AcquisitionLink {
+                name: of.acquisition_link.clone(),
+                user_ids: vec!["lisi".into()],
+                ..Default::default()
+            },
+        }),
+        "WecomService.DeleteAcquisitionLink" => bytes!(DeleteAcquisitionLinkRequest {
+            name: &of.acquisition_link,
+        }),
+        "WecomService.GetAcquisitionQuota" => bytes!(GetAcquisitionQuotaRequest {
+            name: format!("{}/acquisitionQuota", of.corp),
+        }),
+        "WecomService.ListContactEvents" => {
+            bytes!(ListContactEventsRequest { parent: parent })
         }
         other => panic!("{other} has no case"),
     }

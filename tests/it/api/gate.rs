@@ -15,12 +15,12 @@ use mingpian::{
             program_service_client::ProgramServiceClient,
         },
     },
-    domain::{Day, Micros, Zone},
+    domain::{Day, Micros, ProgramName, ProgramState, Zone},
 };
 use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt;
 
-use super::Api;
+use super::{Api, so_many_wait, spend::other_replica};
 use crate::{
     on_both_engines,
     support::{Engine, TestServer, card, create_card, get_menu, in_menu, refused, tap, wecom},
@@ -32,6 +32,7 @@ on_both_engines!(
     spend_over_the_threshold_opens_configuring,
     todays_figure_opens_at_midnight_in_shanghai,
     a_paused_program_stops_every_door_at_once,
+    a_write_that_began_before_the_pause_ends_before_it_or_is_refused,
     a_lapsed_merchant_is_shown_for_the_grace_and_comes_back_by_itself,
     an_ended_program_withholds_with_a_notice,
     what_no_program_opens_is_neither_taken_nor_shown,
@@ -267,6 +268,61 @@ async fn a_paused_program_stops_every_door_at_once(engine: Engine) {
     };
     on.pause().await;
     on.api.placements.delete_placement(delete).await.unwrap();
+}
+
+/// Two replicas: what one is about is not committed yet when the other begins.
+async fn a_write_that_began_before_the_pause_ends_before_it_or_is_refused(engine: Engine) {
+    let server = TestServer::start(engine).await;
+    let mut api = Api::on(server).await;
+    let (other, url) = (
+        other_replica(&api.server).await,
+        api.server.scratch.url.clone(),
+    );
+    let (open, now) = (ProgramName::new("open").unwrap(), api.server.clock.now());
+
+    let pausing = other.begin().await.unwrap();
+    let program = pausing.lock_program(&open).await.unwrap().unwrap();
+    let mut cards = api.cards.clone();
+    let request = create_card("klook", "late");
+    let creating = tokio::spawn(async move { cards.create_card(request).await });
+    so_many_wait(engine, &url, "1").await;
+    assert!(!creating.is_finished(), "its program is about to change");
+    let paused = program.to(ProgramState::Paused, now);
+    pausing.save_program(&paused, "tests").await.unwrap();
+    pausing.commit().await.unwrap();
+    let late = creating.await.unwrap();
+    // Of two programs that do not admit it, the other one comes nearer.
+    refused(late, Code::FailedPrecondition, "SPEND_BELOW_THRESHOLD");
+    api.programs.resume_program(resume("open")).await.unwrap();
+    api.create("main").await.unwrap();
+
+    let writing = other.begin().await.unwrap();
+    writing.hold_programs().await.unwrap();
+    let mut programs = api.programs.clone();
+    let request = pb::PauseProgramRequest {
+        name: "programs/open".into(),
+        ..Default::default()
+    };
+    let pausing = tokio::spawn(async move { programs.pause_program(request).await });
+    so_many_wait(engine, &url, "1").await;
+    assert!(!pausing.is_finished(), "a write by its terms is under way");
+    // Who comes later waits for who pauses, however many others write.
+    let mut cards = api.cards.clone();
+    let request = create_card("klook", "later");
+    let creating = tokio::spawn(async move { cards.create_card(request).await });
+    so_many_wait(engine, &url, "2").await;
+    assert!(!creating.is_finished());
+    writing.commit().await.unwrap();
+    pausing.await.unwrap().unwrap();
+    let later = creating.await.unwrap();
+    refused(later, Code::FailedPrecondition, "SPEND_BELOW_THRESHOLD");
+}
+
+fn resume(id: &str) -> pb::ResumeProgramRequest {
+    pb::ResumeProgramRequest {
+        name: format!("programs/{id}"),
+        ..Default::default()
+    }
 }
 
 async fn a_lapsed_merchant_is_shown_for_the_grace_and_comes_back_by_itself(engine: Engine) {

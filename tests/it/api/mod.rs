@@ -1,8 +1,10 @@
 //! The services from the outside, through the generated client.
 
+mod acquisition_links;
 mod cards;
 mod cases;
 mod contract;
+mod corps;
 mod gate;
 mod links;
 mod paging;
@@ -25,12 +27,17 @@ use mingpian::{
     domain::Micros,
 };
 use prost_types::{FieldMask, Timestamp};
+use sea_orm::Database;
+use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::support::{
-    self, CardClient, Engine, LinkClient, PlacementClient, ProgramClient, ServingClient,
-    TestServer, create_card, get_menu, place, tap,
+use crate::{
+    lifecycle::column,
+    support::{
+        self, CardClient, Engine, LinkClient, PlacementClient, ProgramClient, ServingClient,
+        TestServer, WecomClient, create_card, get_menu, place, tap,
+    },
 };
 
 /// A server, and a client of each service, for the merchant `klook`.
@@ -41,6 +48,7 @@ struct Api {
     serving: ServingClient,
     links: LinkClient,
     programs: ProgramClient,
+    wecom: WecomClient,
 }
 
 impl Api {
@@ -59,6 +67,7 @@ impl Api {
             serving: server.serving().await,
             links: server.links().await,
             programs: server.programs().await,
+            wecom: server.wecom().await,
             server,
         }
     }
@@ -243,6 +252,22 @@ impl Api {
         };
         let revoked = self.links.revoke_link(request).await;
         revoked.map(tonic::Response::into_inner)
+    }
+}
+
+/// Until so many transactions wait for what another replica holds. On SQLite a second writer waits
+/// before it begins, where nobody can see it.
+async fn so_many_wait(engine: Engine, url: &str, many: &str) {
+    if engine == Engine::Sqlite {
+        return sleep(Duration::from_millis(300)).await;
+    }
+    let db = Database::connect(url).await.unwrap();
+    let waiting = "SELECT CAST(count(*) AS text) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event = 'advisory'";
+    let started = Instant::now();
+    while column(&db, waiting).await != [many] {
+        assert!(started.elapsed() < Duration::from_secs(20), "not {many}");
+        sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -28,7 +28,8 @@ struct Guarded {
 }
 
 const EVERY: &str = "cards.read cards.write contacts.reveal serving.read links.write \
-                     compliance.read programs.read programs.write spend.write eligibility.read";
+                     compliance.read programs.read programs.write spend.write eligibility.read \
+                     wecom.write measurement.read";
 
 impl Guarded {
     async fn start() -> (Self, Names) {
@@ -170,7 +171,10 @@ const PUBLIC: &[&str] = &["ProgramService.GetProgram", "ProgramService.ListProgr
 fn platforms(method: &Method) -> bool {
     let spend = ["ImportSpend", "CompleteSpendDay"];
     let spend = spend.iter().any(|rpc| method.name.ends_with(rpc));
-    spend || method.name.starts_with("ProgramService.") && !PUBLIC.contains(&&*method.name)
+    let whole = ["ProgramService.", "WecomService."];
+    let platforms = whole.iter().any(|service| method.name.starts_with(service));
+    let merchants = [PUBLIC, &["WecomService.ListContactEvents"]].concat();
+    spend || platforms && !merchants.contains(&&*method.name)
 }
 
 #[tokio::test(flavor = "multi_thread")]

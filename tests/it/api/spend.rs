@@ -8,12 +8,13 @@ use mingpian::{
         pb::{self, eligibility::State},
     },
     domain::{Day, Merchant, Micros, Money, SpendEntry, Zone},
+    store::{Options, Store},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status};
 
-use super::{DAY, malformed, micros, refused, time};
+use super::{DAY, malformed, micros, refused, so_many_wait, time};
 use crate::{
     on_both_engines,
     support::{EligibilityClient, Engine, TestServer},
@@ -28,10 +29,14 @@ on_both_engines!(
     eligibility_is_told_as_of_then,
     a_replaced_figure_replaces_the_decision,
     complete_days_are_complete_once,
+    a_day_is_complete_after_the_chunk_before_it,
     eligibilities_are_listed_by_program,
     a_thousand_of_the_longest_entries_fit,
     an_import_may_outlast_the_deadline_of_other_calls,
+    an_import_outlives_the_age_of_its_connection,
     where_sources_are_named_others_are_rejected_and_not_awaited,
+    a_source_too_many_is_rejected_and_the_rest_goes_in,
+    the_last_source_is_brought_by_one_alone,
 );
 
 struct Spend {
@@ -320,6 +325,28 @@ async fn complete_days_are_complete_once(engine: Engine) {
     malformed(nothing, &["source", "day"]);
 }
 
+/// Another replica brings figures, and has not committed yet.
+async fn a_day_is_complete_after_the_chunk_before_it(engine: Engine) {
+    let s = Spend::start(engine).await;
+    let other = other_replica(&s.server).await;
+    let (turn, tx) = other.begin_import().await.unwrap();
+    let request = pb::CompleteSpendDayRequest {
+        source: "juguang".into(),
+        day: Some(date(s.today() - 1)),
+        ..Default::default()
+    };
+    let mut client = s.client.clone();
+    let completing = tokio::spawn(async move { client.complete_spend_day(request).await });
+    so_many_wait(engine, &s.server.scratch.url, "1").await;
+    assert!(!completing.is_finished());
+    s.server.clock.advance(Duration::from_secs(60));
+    let released = s.server.clock.now();
+    tx.commit().await.unwrap();
+    drop(turn);
+    let day = completing.await.unwrap().unwrap().into_inner();
+    assert_eq!(micros(day.complete_time), released);
+}
+
 async fn eligibilities_are_listed_by_program(engine: Engine) {
     let mut s = Spend::start(engine).await;
     crate::support::open_to_all(&s.server.app.store).await;
@@ -392,6 +419,22 @@ async fn an_import_may_outlast_the_deadline_of_other_calls(engine: Engine) {
     ));
 }
 
+async fn an_import_outlives_the_age_of_its_connection(engine: Engine) {
+    let settings = "[limits]\nconnection_age_seconds = 1\ndrain_seconds = 1\n";
+    let s = Spend::start_with(engine, settings).await;
+    let (sender, messages) = mpsc::channel(1);
+    let mut client = s.client.clone();
+    let messages = ReceiverStream::new(messages);
+    let importing = tokio::spawn(async move { client.import_spend(messages).await });
+    for n in 1..=5 {
+        sender.send(message(vec![s.entry(n, 10)])).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    drop(sender);
+    let answer = importing.await.unwrap().unwrap().into_inner();
+    assert_eq!(counts(&answer), (5, 0, 0, 0));
+}
+
 async fn where_sources_are_named_others_are_rejected_and_not_awaited(engine: Engine) {
     for (more, named) in [("", false), ("[spend]\nsources = [\"juguang\"]\n", true)] {
         let mut s = Spend::start_with(engine, more).await;
@@ -425,4 +468,89 @@ async fn where_sources_are_named_others_are_rejected_and_not_awaited(engine: Eng
             completed.unwrap();
         }
     }
+}
+
+const TWO_SOURCES: &str = "[spend]\nmost_sources = 2\n";
+
+async fn a_source_too_many_is_rejected_and_the_rest_goes_in(engine: Engine) {
+    let mut s = Spend::start_with(engine, TWO_SOURCES).await;
+    let of = |entry: pb::SpendEntry, source: &str| pb::SpendEntry {
+        source: source.into(),
+        ..entry
+    };
+    let entry = |source: &str| of(s.entry(1, 10), source);
+    let bad = of(s.entry(-1, 10), "a");
+    let messages = vec![
+        vec![entry("a"), entry("b"), entry("c"), bad],
+        vec![entry("d"), entry("b"), entry("a")],
+    ];
+    let again = vec![entry("c"), entry("b")];
+    let answer = s.send(messages).await.unwrap();
+    assert_eq!(counts(&answer), (2, 2, 0, 3));
+    let told = answer.rejections.iter().map(|r| (r.index, &*r.field));
+    let wanted = [(2, "source"), (3, "day"), (4, "source")];
+    assert_eq!(told.collect::<Vec<_>>(), wanted);
+    assert_eq!(s.total().await, 20);
+
+    let request = |source: &str, day| pb::CompleteSpendDayRequest {
+        source: source.into(),
+        day: Some(date(day)),
+        ..Default::default()
+    };
+    let (yesterday, mut client) = (s.today() - 1, s.client.clone());
+    let known = client.complete_spend_day(request("b", yesterday)).await;
+    known.unwrap();
+    let new = client.complete_spend_day(request("c", yesterday)).await;
+    let refused = refused(new, Code::ResourceExhausted, "QUOTA_EXHAUSTED");
+    assert!(refused.message().contains("settings"), "{refused:?}");
+
+    // Who was silent for so long gives its place back.
+    s.server.clock.advance(DAY * 402);
+    let today = s.today();
+    let again: Vec<_> = again
+        .into_iter()
+        .map(|entry| pb::SpendEntry {
+            day: Some(date(today)),
+            ..entry
+        })
+        .collect();
+    assert_eq!(counts(&s.send(vec![again]).await.unwrap()), (2, 0, 0, 0));
+}
+
+/// Another replica brings it, and has not committed yet.
+async fn the_last_source_is_brought_by_one_alone(engine: Engine) {
+    let mut s = Spend::start_with(engine, TWO_SOURCES).await;
+    s.send(vec![vec![s.entry(1, 10)]]).await.unwrap();
+    let entry = SpendEntry {
+        merchant: Merchant::from_id("klook").unwrap(),
+        day: s.today() - 1,
+        source: "theirs".into(),
+        amount: Money(1),
+    };
+    let other = other_replica(&s.server).await;
+    let (turn, tx) = other.begin_import().await.unwrap();
+    tx.import_chunk(1, &[entry], s.server.clock.now())
+        .await
+        .unwrap();
+    let mut ours = s.entry(1, 10);
+    ours.source = "ours".into();
+    let url = s.server.scratch.url.clone();
+    let sending = s.send(vec![vec![ours]]);
+    let committing = async {
+        so_many_wait(engine, &url, "1").await;
+        tx.commit().await.unwrap();
+        drop(turn);
+    };
+    let (answer, ()) = tokio::join!(sending, committing);
+    assert_eq!(counts(&answer.unwrap()), (0, 0, 0, 1));
+}
+
+pub async fn other_replica(server: &TestServer) -> Store {
+    let options = Options {
+        url: server.scratch.url.clone().into(),
+        max_connections: 1,
+        acquire_timeout: Duration::from_secs(5),
+        statement_timeout: Duration::from_secs(5),
+    };
+    Store::open(&options).await.unwrap()
 }

@@ -18,6 +18,7 @@ use crate::{
 on_both_engines!(
     a_file_goes_in_and_again_is_unchanged,
     rejected_rows_are_written_beside_the_file,
+    rows_of_a_source_too_many_are_rejected,
     days_are_completed_where_every_row_was_good,
     a_file_is_in_to_the_cent_after_every_kill,
 );
@@ -158,6 +159,36 @@ async fn rejected_rows_are_written_beside_the_file(engine: Engine) {
     }
     assert_eq!(run(&s, &path(&s, "none.csv"), &[]).0, 66);
     assert_eq!(run(&s, s.dir.path().to_str().unwrap(), &[]).0, 66);
+}
+
+async fn rows_of_a_source_too_many_are_rejected(engine: Engine) {
+    let s = Scratch::new(engine).await;
+    s.settings("[spend]\nmost_sources = 2\n");
+    let (file, today) = (path(&s, "f.csv"), today());
+    let row = |source: &str| format!("a,{},{source},1,CNY\n", today - 1);
+    let rows = ["juguang", "qianfan", "juguan", "juguang"]
+        .map(row)
+        .concat();
+    let text = format!("merchant,day,source,amount,currency\n{rows}");
+    fs::write(&file, &text).unwrap();
+    for (run_of, counts) in [
+        (&text, "accepted 2, unchanged 1"),
+        (&(text.clone() + "\n"), "accepted 0, unchanged 3"),
+    ] {
+        fs::write(&file, run_of).unwrap();
+        let (code, said) = run(&s, &file, &["--complete"]);
+        assert_eq!(code, 65, "{said}");
+        assert!(
+            said.contains(counts) && said.contains("rejected 1; days complete 2"),
+            "{said}"
+        );
+        let rejects = fs::read_to_string(s.file("f.csv.rejects.csv")).unwrap();
+        let rejected: Vec<_> = rejects.lines().skip(1).collect();
+        assert!(
+            rejected.len() == 1 && rejected[0].starts_with("4,source,"),
+            "{rejects}"
+        );
+    }
 }
 
 async fn days_are_completed_where_every_row_was_good(engine: Engine) {

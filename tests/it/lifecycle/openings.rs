@@ -23,6 +23,16 @@ async fn has_run(db: &DatabaseConnection, times: usize) {
     }
 }
 
+/// That nobody takes the lease from its holder.
+async fn one_holds_the_lease_for(db: &DatabaseConnection, time: Duration) {
+    let holder = async || column(db, "SELECT holder FROM leases").await;
+    let (first, started) = (holder().await, Instant::now());
+    while started.elapsed() < time {
+        assert_eq!(holder().await, first, "after {:?}", started.elapsed());
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// As if the last run had been yesterday's.
 async fn a_day_passes(db: &DatabaseConnection) {
     let sql = "UPDATE runs SET day = day - 1";
@@ -35,12 +45,12 @@ async fn of_two_replicas_one_makes_the_run() {
     let _replicas = [serve_on(&scratch, LEASE), serve_on(&scratch, LEASE)];
     let db = database(&scratch).await;
     has_run(&db, 1).await;
-    sleep(Duration::from_secs(3)).await;
+    one_holds_the_lease_for(&db, Duration::from_secs(3)).await;
     assert_eq!(runs(&db).await.len(), 1, "for the first day");
 
     a_day_passes(&db).await;
     has_run(&db, 2).await;
-    sleep(Duration::from_secs(3)).await;
+    one_holds_the_lease_for(&db, Duration::from_secs(3)).await;
     let holders = runs(&db).await;
     assert_eq!(holders.len(), 2, "for the second");
     assert_eq!(holders[0], holders[1]);

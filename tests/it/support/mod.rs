@@ -23,6 +23,7 @@ use mingpian::{
     },
     server::Server,
     store::Store,
+    wecom::fake::Fake,
 };
 use sea_orm::{ConnectionTrait, Database};
 use tempfile::TempDir;
@@ -54,20 +55,25 @@ macro_rules! on_both_engines {
     };
 }
 
-/// An empty database of its own, and the folder for keys and settings; gone when dropped.
+/// An empty database of its own, the folder for keys and settings, and a WeCom to ask; gone when
+/// dropped.
 pub struct Scratch {
     pub url: String,
     pub dir: TempDir,
+    pub wecom: Fake,
     postgres: Option<(String, String)>,
 }
 
 impl Scratch {
     pub async fn new(engine: Engine) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let wecom = Fake::start(listen, Ambient::system()).await.unwrap();
         match engine {
             Engine::Sqlite => Self {
                 url: format!("sqlite://{}", dir.path().join("mingpian.db").display()),
                 dir,
+                wecom,
                 postgres: None,
             },
             Engine::Postgres => {
@@ -82,6 +88,7 @@ impl Scratch {
                 Self {
                     url: url.to_string(),
                     dir,
+                    wecom,
                     postgres: Some((server, name)),
                 }
             }
@@ -99,6 +106,7 @@ impl Scratch {
             mingpian::keys::add(&keys, [7; 64]).unwrap();
         }
         let file = self.file("settings.toml");
+        let more = self.with_wecom(more);
         let text = format!(
             "grpc_listen = \"127.0.0.1:0\"\nhttp_listen = \"127.0.0.1:0\"\n\
              admin_listen = \"127.0.0.1:0\"\nstore_url = \"{}\"\nkeys_file = \"{}\"\n{more}",
@@ -111,6 +119,20 @@ impl Scratch {
             ..Flags::default()
         })
         .unwrap()
+    }
+}
+
+impl Scratch {
+    /// Settings that ask this WeCom, unless they name one.
+    fn with_wecom(&self, more: &str) -> String {
+        let base_url = format!("base_url = \"{}\"\n", self.wecom.base_url());
+        if more.contains("base_url") {
+            return more.to_owned();
+        }
+        match more.split_once("[wecom]\n") {
+            Some((before, after)) => format!("{before}[wecom]\n{base_url}{after}"),
+            None => format!("{more}\n[wecom]\n{base_url}"),
+        }
     }
 }
 
@@ -300,6 +322,10 @@ impl TestServer {
         ProgramClient::new(self.channel().await)
     }
 
+    pub async fn wecom(&self) -> WecomClient {
+        WecomClient::new(self.channel().await)
+    }
+
     pub async fn eligibilities(&self) -> EligibilityClient {
         EligibilityClient::new(self.channel().await)
     }
@@ -317,6 +343,7 @@ pub type PlacementClient = pb::placement_service_client::PlacementServiceClient<
 pub type ServingClient = pb::serving_service_client::ServingServiceClient<Channel>;
 pub type ProgramClient = pb::program_service_client::ProgramServiceClient<Channel>;
 pub type EligibilityClient = pb::eligibility_service_client::EligibilityServiceClient<Channel>;
+pub type WecomClient = pb::wecom_service_client::WecomServiceClient<Channel>;
 pub type LinkClient = pb::link_service_client::LinkServiceClient<Channel>;
 
 /// The reason in a status, which every error of ours carries.
@@ -395,6 +422,51 @@ pub fn create_card(merchant: &str, id: &str) -> pb::CreateCardRequest {
         parent: format!("merchants/{merchant}"),
         card: Some(card()),
         card_id: id.into(),
+        ..Default::default()
+    }
+}
+
+/// WeCom's id of a company there.
+pub const CORP_ID: &str = "ww1234567890abcdef";
+pub const APP_SECRET: &str = "s3cret_of-the-app";
+pub const CALLBACK_TOKEN: &str = "QDG6eK";
+pub const AES_KEY: &str = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C";
+
+/// A corp that the merchant `klook` may use.
+pub fn corp() -> pb::Corp {
+    pb::Corp {
+        display_name: "Klook 客路".into(),
+        merchants: vec!["merchants/klook".into()],
+        corp_id: CORP_ID.into(),
+        app_secret: APP_SECRET.into(),
+        callback_token: CALLBACK_TOKEN.into(),
+        encoding_aes_key: AES_KEY.into(),
+        ..Default::default()
+    }
+}
+
+pub fn create_corp(id: &str) -> pb::CreateCorpRequest {
+    pb::CreateCorpRequest {
+        corp: Some(corp()),
+        corp_id: id.into(),
+        ..Default::default()
+    }
+}
+
+pub fn acquisition_link() -> pb::AcquisitionLink {
+    pb::AcquisitionLink {
+        display_name: "官网 link".into(),
+        user_ids: vec!["zhangsan".into()],
+        department_ids: vec![7],
+        ..Default::default()
+    }
+}
+
+pub fn create_acquisition_link(corp: &str, id: &str) -> pb::CreateAcquisitionLinkRequest {
+    pb::CreateAcquisitionLinkRequest {
+        parent: format!("corps/{corp}"),
+        acquisition_link: Some(acquisition_link()),
+        acquisition_link_id: id.into(),
         ..Default::default()
     }
 }

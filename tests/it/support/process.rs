@@ -30,6 +30,7 @@ pub fn serve(arguments: &[&str], environment: &[(&str, &str)]) -> Process {
             "127.0.0.1:0",
         ])
         .args(["--admin-listen", "127.0.0.1:0"])
+        .env("MINGPIAN_WECOM__DEMO_LISTEN", "127.0.0.1:0")
         .args(arguments)
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
@@ -79,6 +80,19 @@ fn collect(
 }
 
 impl Process {
+    /// Where the demo's WeCom is, once it has said so.
+    pub fn fake_wecom(&self) -> String {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let output = self.output.lock().unwrap().clone();
+            if let Some((_, rest)) = output.split_once("a fake one, on ") {
+                return rest.split(": let").next().unwrap().to_owned();
+            }
+            assert!(Instant::now() < deadline, "no fake WeCom: {output}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// SIGKILL: it gets no chance to tidy up.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

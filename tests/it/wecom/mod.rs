@@ -1,7 +1,10 @@
 //! WeCom, from both sides: its callbacks at our door, and our client against a fake of it.
 
 mod callbacks;
+mod client;
 mod credit;
 mod door;
 mod fake;
 mod sender;
+mod serving;
+mod taps;
