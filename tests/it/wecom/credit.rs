@@ -73,8 +73,8 @@ impl Scene {
             viewer: viewer(),
         };
         let answer = serving.batch_get_note_capsules(request).await.unwrap();
-        let result = answer.into_inner().results.remove(0).result;
-        let Some(pb::note_capsule_result::Result::Item(item)) = result else {
+        let result = answer.into_inner().results.remove(0).outcome;
+        let Some(pb::note_capsule_result::Outcome::Item(item)) = result else {
             panic!("{result:?}")
         };
         let opened = serving
@@ -290,6 +290,7 @@ async fn what_cannot_be_credited_says_why(engine: Engine) {
     ];
     assert_eq!(reasons, wanted);
     for event in found {
+        assert_eq!(event.r#type(), Type::Added);
         let credited = [
             event.merchant,
             event.placement,
@@ -297,7 +298,6 @@ async fn what_cannot_be_credited_says_why(engine: Engine) {
             event.tap_event_id,
         ];
         assert_eq!(credited, [""; 4]);
-        assert_eq!(event.r#type(), Type::Added);
     }
     assert_eq!(s.events("merchants/klook", 0).await, []);
     let metrics = format!("http://{}/metrics", s.server.admin);
