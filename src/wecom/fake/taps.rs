@@ -195,8 +195,9 @@ impl Link {
 
     /// The next member in turn gets to know the user.
     fn add(&mut self, external_user_id: String, state: &str, now: Micros) -> Friends {
-        let turn = self.customers.len();
-        let user_id = self.members().cycle().nth(turn % 1000).unwrap_or_default();
+        let members: Vec<_> = self.members().collect();
+        // A link has one at least.
+        let user_id = members[self.customers.len() % members.len()].clone();
         self.customers.push(Customer {
             external_userid: external_user_id.clone(),
             userid: user_id.clone(),
