@@ -5,8 +5,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use super::{CorpFacts, LinkFacts, judged, key, managed};
 use crate::{
     domain::{
-        AcquisitionLink, Card, Corp, CorpName, LinkHealth, Micros, Quota, Wecom,
-        acquisition::Level,
+        AcquisitionLink, Card, Corp, CorpName, LinkHealth, Micros, Quota, Wecom, acquisition::Level,
     },
     store::{
         Db, Result,
