@@ -223,7 +223,7 @@ async fn only_wecoms_own_links_lead_to_wecom() {
             malformed(made, &[&format!("card.contacts[0].wecom.{field}")]);
         }
     }
-    let managed = Target::AcquisitionLink("corps/a/acquisitionLinks/b".into());
+    let managed = Target::AcquisitionLink("corps/a/links/b".into());
     let made = create_as(&mut api, |card| card.contacts = vec![wecom_at(managed)]).await;
     malformed(made, &["card.contacts[0].wecom.acquisition_link"]);
     let made = create_as(&mut api, |card| {

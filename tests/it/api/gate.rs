@@ -437,7 +437,8 @@ async fn every_gate_says_why_now_and_then(engine: Engine) {
             Gate::Card,
             Gate::Placement,
             Gate::Schedule,
-            Gate::Contact
+            Gate::Contact,
+            Gate::Link
         ]
     );
     let verdicts: Vec<_> = now.gates.iter().map(|gate| gate.verdict()).collect();
