@@ -6,6 +6,7 @@ use mingpian::{
     api::pb::{
         self, contact_event::Source, contact_event::Type, wecom_service_client::WecomServiceClient,
     },
+    config::Settings,
     wecom::fake::{Fake, Friends},
 };
 use tokio::time::sleep;
@@ -26,7 +27,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(engine: Engine) -> (Self, mingpian::config::Settings) {
+    async fn new(engine: Engine) -> (Self, Settings) {
         let listen = ([127, 0, 0, 1], 0).into();
         let fake = Fake::start(listen, Clock::default().ambient())
             .await
@@ -62,6 +63,13 @@ impl Scene {
         (Self { server, fake, link }, settings)
     }
 
+    /// On the real time again.
+    async fn restarted(self, settings: &Settings) -> Self {
+        let scratch = self.server.end().await;
+        let server = TestServer::bare(scratch, settings).await;
+        Self { server, ..self }
+    }
+
     async fn token(&self) -> String {
         let menu = self
             .server
@@ -82,7 +90,9 @@ impl Scene {
     async fn pull(&self) -> u64 {
         // The worker's lease is over.
         self.server.clock.advance(Duration::from_secs(61));
-        let found = self.server.app.pull_contacts("tests").await.unwrap();
+        let app = &self.server.app;
+        let found = app.pull_contacts("tests").await.unwrap();
+        app.leave_contacts("tests").await.unwrap();
         found.expect("the lease").values().sum()
     }
 
@@ -176,18 +186,10 @@ async fn what_was_missed_is_pulled_once_and_credited(engine: Engine) {
     assert_eq!(s.pull().await, 0);
 
     // A server that comes back looks at once for what it missed.
-    let state = s.token().await;
-    let Scene { server, fake, link } = s;
-    server.app.leave_contacts("tests").await.unwrap();
-    let scratch = server.end().await;
-    let server = TestServer::bare(scratch, &settings).await;
-    let s = Scene { server, fake, link };
+    let s = s.restarted(&settings).await;
     s.events(4).await;
-    s.tap(&state, "dora");
-    let Scene { server, fake, link } = s;
-    let scratch = server.end().await;
-    let server = TestServer::bare(scratch, &settings).await;
-    let s = Scene { server, fake, link };
+    s.tap(&s.token().await, "dora");
+    let s = s.restarted(&settings).await;
     let last = s.events(5).await.pop().unwrap();
     assert_eq!((last.source(), last.r#type()), (Source::Pull, Type::Added));
     assert_eq!(last.merchant, "merchants/klook");
