@@ -98,7 +98,7 @@ fn made(ring: &KeyRing, placement_no: i64, contacts: usize) -> Vec<Told> {
             nonce: (n as u64).to_be_bytes(),
         });
         if n % 10 == 9 {
-            let other = if state.starts_with('B') { "C" } else { "B" };
+            let other = if &state[7..8] == "B" { "C" } else { "B" };
             state.replace_range(7..8, other);
         }
         let who = format!("wo-{n}");

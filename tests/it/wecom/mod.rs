@@ -5,6 +5,7 @@ mod client;
 mod credit;
 mod door;
 mod fake;
+mod pull;
 mod sender;
 mod serving;
 mod taps;
