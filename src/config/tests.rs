@@ -245,6 +245,20 @@ fn every_rule_names_its_key() {
             "serving.max_age_seconds",
             &[("SERVING__MAX_AGE_SECONDS", "0")],
         ),
+        (
+            "wecom.base_url",
+            &[("WECOM__BASE_URL", "http://qyapi.weixin.qq.com")],
+        ),
+        ("wecom.base_url", &[("WECOM__BASE_URL", "http://10.1.2.3")]),
+        ("wecom.base_url", &[("WECOM__BASE_URL", "https://a/b")]),
+        (
+            "wecom.base_url",
+            &[("WECOM__BASE_URL", "https://u:hunter2@a")],
+        ),
+        (
+            "wecom.demo_listen",
+            &[("WECOM__DEMO_LISTEN", "0.0.0.0:8081")],
+        ),
     ] {
         let text = refused(environment);
         assert!(

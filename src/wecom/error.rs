@@ -26,6 +26,8 @@ pub(super) type Attempt<T> = Result<T, Failure>;
 pub(super) enum Failure {
     /// WeCom said so, and the attempt had no effect.
     Code(i64),
+    /// WeCom said so when it was asked for a token.
+    NoToken(i64),
     /// Nothing that matters left us, and a next attempt may do better.
     NotSent(&'static str),
     /// It may have arrived, and no answer came that can be read.
@@ -34,10 +36,8 @@ pub(super) enum Failure {
     Held(&'static str),
 }
 
-/// Of the access token; 40001 means the secret where a token is asked for.
-pub(super) const BAD_TOKEN: [i64; 3] = [40001, 40014, 42001];
-/// Of the secret or the company's id.
-pub(super) const BAD_SECRET: [i64; 3] = [40001, 40013, 40091];
+/// Of the access token.
+const BAD_TOKEN: [i64; 3] = [40001, 40014, 42001];
 /// Busy, a conflict of versions, too many calls, too many at once.
 const BUSY: [i64; 4] = [-1, 6000, 45009, 45033];
 /// No, or no good: token, company, secret; then rights, authorization, our address, license.
@@ -54,10 +54,6 @@ impl Failure {
         matches!(self, Self::Code(code) if BAD_TOKEN.contains(&code))
     }
 
-    pub(super) fn is_of_secret(self) -> bool {
-        matches!(self, Self::Code(code) if BAD_SECRET.contains(&code))
-    }
-
     /// Whether it speaks against WeCom's health, not against the call.
     pub(super) fn is_ill(self) -> bool {
         self.is_busy() || matches!(self, Self::NotSent(_) | Self::Lost(_))
@@ -69,7 +65,7 @@ impl Failure {
             Self::NotSent(_) => true,
             Self::Lost(_) => endpoint.is_idempotent(),
             Self::Code(_) => endpoint.is_idempotent() && self.is_busy(),
-            Self::Held(_) => false,
+            Self::NoToken(_) | Self::Held(_) => false,
         }
     }
 
@@ -78,6 +74,7 @@ impl Failure {
         match self {
             Self::Lost(why) => Self::NotSent(why),
             busy if busy.is_busy() => Self::NotSent("busy"),
+            Self::Code(code) => Self::NoToken(code),
             other => other,
         }
     }
@@ -85,6 +82,7 @@ impl Failure {
     pub(super) fn into_error(self, endpoint: Endpoint) -> Error {
         match self {
             busy if busy.is_busy() => Error::Away { why: "busy" },
+            Self::NoToken(code) => Error::Misconfigured { code },
             Self::Code(code) if MISCONFIGURED.contains(&code) => Error::Misconfigured { code },
             // It was new.
             token if token.is_of_token() => Error::Away {
@@ -99,7 +97,7 @@ impl Failure {
     /// For metrics.
     pub(super) const fn word(self) -> &'static str {
         match self {
-            Self::Code(_) => "refused",
+            Self::Code(_) | Self::NoToken(_) => "refused",
             Self::NotSent(_) => "not_sent",
             Self::Lost(_) => "lost",
             Self::Held(_) => "held",

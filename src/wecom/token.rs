@@ -109,9 +109,9 @@ impl State {
                 Ok(token)
             }
             Err(failure) => {
-                self.refused = failure
-                    .is_of_secret()
-                    .then_some((failure, now + REFUSED_FOR));
+                // Not that WeCom is busy: that it does not know the secret, or us.
+                let refused = matches!(failure, Failure::Code(_)) && !failure.is_busy();
+                self.refused = refused.then_some((failure, now + REFUSED_FOR));
                 self.failed = Some(failure);
                 Err(failure)
             }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::error::{Attempt, Failure};
 
-/// So many of a minute's calls may go out at once.
+/// Of a minute's calls one in so many may go out at once.
 const BURST: u32 = 10;
 /// The breaker looks at so many last attempts, and opens when half of them failed.
 const LAST: usize = 10;

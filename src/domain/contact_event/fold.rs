@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use uuid::Uuid;
 
-use super::{Credit, Event, EventKind, Fact, Source, Unattributed, Verdict};
-use crate::domain::Micros;
+use super::{super::Micros, Credit, Event, EventKind, Fact, Source, Unattributed, Verdict};
 
 /// An add without a State so close to one with a State is the same add.
 const BESIDE: Duration = Duration::from_secs(24 * 60 * 60);

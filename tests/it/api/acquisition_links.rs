@@ -191,7 +191,7 @@ async fn a_link_is_made_changed_and_deleted_at_wecom(engine: Engine) {
         (&there.users, &there.departments),
         (&made.user_ids, &vec![7])
     );
-    assert_eq!(api.made_links().await, [made.clone()]);
+    assert_eq!(api.made_links().await, std::slice::from_ref(&made));
 
     let change = pb::AcquisitionLink {
         user_ids: vec!["li.si".into(), "wangwu@x".into()],
@@ -201,7 +201,7 @@ async fn a_link_is_made_changed_and_deleted_at_wecom(engine: Engine) {
     let paths = ["user_ids", "department_ids", "skip_verify"];
     let changed = api.change_link(change.clone(), &paths).await.unwrap();
     assert_eq!((changed.state(), changed.pending), (State::Active, false));
-    assert_eq!(api.made_links().await, [changed.clone()]);
+    assert_eq!(api.made_links().await, std::slice::from_ref(&changed));
     let there = api.at_wecom().remove(0);
     assert_eq!(there.users, change.user_ids);
     assert_eq!(there.departments, Vec::<i64>::new());

@@ -158,6 +158,20 @@ async fn a_bad_secret_is_tried_once_a_minute() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_wrong_with_the_secret_is_the_corps_to_set_right() {
+    for code in [40013, 40091, 60020, 50001] {
+        let world = World::new().await;
+        let switch = Switch::for_good("gettoken", Fault::Code(code));
+        world.fake.fail(switch);
+        for _ in 0..3 {
+            let quota = world.client.quota(&corp(1, SECRET)).await;
+            assert_eq!(quota, Err(Error::Misconfigured { code }));
+        }
+        assert_eq!(world.counts("customer_acquisition_quota"), (1, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_token_is_renewed_once_and_the_call_repeated_once() {
     for code in [40001, 40014, 42001] {
         let world = World::warm().await;

@@ -189,7 +189,8 @@ async fn a_tap_is_told_with_its_state() {
         (&user_id, &external_user_id)
     );
 
-    let customers = || world.client.customers(&corp(), &link_id, None);
+    let corp = corp();
+    let customers = || world.client.customers(&corp, &link_id, None);
     let before = customers().await.unwrap().items;
     assert_eq!((before.len(), before[0].chatted), (1, Some(false)));
     assert_eq!(before[0].state, STATE);
