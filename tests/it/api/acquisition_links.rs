@@ -92,10 +92,22 @@ impl Api {
     }
 
     async fn made_links(&mut self) -> Vec<pb::AcquisitionLink> {
+        self.links_of("klook").await
+    }
+
+    async fn links_of_all(&mut self, corps: &[String]) -> Vec<pb::AcquisitionLink> {
+        let mut links = Vec::new();
+        for corp in corps {
+            links.extend(self.links_of(corp).await);
+        }
+        links
+    }
+
+    async fn links_of(&mut self, corp: &str) -> Vec<pb::AcquisitionLink> {
         let (mut links, mut page_token) = (Vec::new(), String::new());
         loop {
             let request = pb::ListAcquisitionLinksRequest {
-                parent: "corps/klook".into(),
+                parent: format!("corps/{corp}"),
                 page_size: 100,
                 page_token,
             };
@@ -215,7 +227,7 @@ async fn a_link_is_made_changed_and_deleted_at_wecom(engine: Engine) {
     assert_eq!(api.server.scratch.wecom.count("create_link"), 1);
 }
 
-/// On two replicas.
+/// On two replicas. Of 20 corps: what one has to bear opens its own breaker alone.
 async fn two_hundred_timeouts_make_two_hundred_links(engine: Engine) {
     let scratch = Scratch::new(engine).await;
     let settings = scratch.settings(&format!("{PATIENT}{HASTY}"));
@@ -223,8 +235,6 @@ async fn two_hundred_timeouts_make_two_hundred_links(engine: Engine) {
     let other = Server::bind(&settings, api.server.clock.ambient());
     let (stop, cut) = (api.server.stop.clone(), api.server.cut.clone());
     let other = tokio::spawn(other.await.unwrap().serve(stop, cut));
-    let wecom = &api.server.scratch.wecom;
-    wecom.add_app(CORP_ID, APP_SECRET);
     for (fault, times) in [
         (Fault::ResetAfter, 80),
         (Fault::HangAfter, 40),
@@ -232,24 +242,42 @@ async fn two_hundred_timeouts_make_two_hundred_links(engine: Engine) {
         (Fault::Hang, 30),
         (Fault::Reset, 20),
     ] {
-        wecom.fail(Switch::times("create_link", fault, times));
+        let switch = Switch::times("create_link", fault, times);
+        api.server.scratch.wecom.fail(switch);
     }
-    api.wecom.create_corp(create_corp("klook")).await.unwrap();
+    let corps: Vec<_> = (0..20).map(|i| format!("c{i}")).collect();
+    for corp in &corps {
+        let corp_id = format!("ww-{corp}");
+        api.server.scratch.wecom.add_app(&corp_id, APP_SECRET);
+        let mut create = create_corp(corp);
+        create.corp.as_mut().unwrap().corp_id = corp_id;
+        api.wecom.create_corp(create).await.unwrap();
+    }
     let calls = (0..200).map(|i| {
         let mut client = api.wecom.clone();
+        let request = create_acquisition_link(&corps[i % 20], &format!("l{i}"));
         async move {
-            let request = create_acquisition_link("klook", &format!("l{i}"));
             let made = client.create_acquisition_link(request).await;
             assert_eq!(made.unwrap().into_inner().state(), State::Creating);
         }
     });
     futures_util::future::join_all(calls).await;
-    let ready = |links: &[pb::AcquisitionLink]| links.iter().all(|l| l.state() == State::Active);
-    api.until(SETTLED, ready).await;
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let links = api.links_of_all(&corps).await;
+        let waiting = links.iter().filter(|l| l.state() != State::Active).count();
+        if waiting == 0 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{waiting} are not made");
+        api.advance(SETTLED);
+        sleep(Duration::from_secs(1)).await;
+    }
     // Whoever looks again finds nothing to do.
     api.advance(2 * HOUR);
     sleep(Duration::from_secs(7)).await;
-    let mut ours: Vec<_> = api.made_links().await.into_iter().map(|l| l.uri).collect();
+    let ours = api.links_of_all(&corps).await.into_iter().map(|l| l.uri);
+    let mut ours: Vec<_> = ours.collect();
     let mut there: Vec<_> = api.at_wecom().into_iter().map(|l| l.url).collect();
     ours.sort();
     there.sort();
@@ -257,7 +285,8 @@ async fn two_hundred_timeouts_make_two_hundred_links(engine: Engine) {
     assert_eq!(ours, there);
     let asked = api.server.scratch.wecom.count("create_link");
     println!("create_link was called {asked} times for 200 links");
-    assert!(asked >= 200 + 50, "{asked} calls");
+    // 50 of the 200 that were not answered had no effect.
+    assert!(asked >= 250, "{asked} calls");
     api.server.end().await;
     other.await.unwrap();
 }
@@ -273,7 +302,12 @@ async fn a_call_cut_off_is_finished_and_its_id_answers_the_link(engine: Engine) 
         let mut cut = Request::new(create.clone());
         cut.set_timeout(Duration::from_millis(500));
         let cut = api.wecom.create_acquisition_link(cut).await;
-        assert_eq!(cut.unwrap_err().code(), Code::DeadlineExceeded);
+        let cut = cut.unwrap_err().code();
+        // Whichever side looks at its clock first.
+        assert!(
+            matches!(cut, Code::DeadlineExceeded | Code::Cancelled),
+            "{cut:?}"
+        );
         let again = api.wecom.create_acquisition_link(create.clone()).await;
         let again = again.unwrap().into_inner();
         assert_eq!((again.state(), &*again.uri), (State::Creating, ""));
@@ -469,8 +503,10 @@ async fn a_quota_is_as_wecom_last_said(engine: Engine) {
     api.stop_clock();
     let first = api.quota("klook").await.unwrap();
     assert_eq!(first.name, "corps/klook/acquisitionQuota");
-    assert_eq!(first.state(), acquisition_quota::State::Exhausted);
-    assert_eq!((first.total, first.balance), (0, 0));
+    assert_eq!(first.state(), acquisition_quota::State::Sufficient);
+    let left: i64 = first.batches.iter().map(|batch| batch.balance).sum();
+    assert_eq!((first.total, first.balance), (left, left));
+    assert!(left >= 20);
     let asked = first.as_of;
     api.fail("*", Fault::Hang);
     api.advance(Duration::from_secs(1));

@@ -1,6 +1,7 @@
 //! One suite over the store; every case runs on SQLite and on PostgreSQL. What only one of
 //! them can do stands in `engine.rs`, by name.
 
+mod acquisition_links;
 mod audit;
 mod callbacks;
 mod cards;
