@@ -80,7 +80,7 @@ fn a_day(authenticated: bool) -> Value {
         "menu": ["WECOM", "PHONE", "WECHAT_ID"],
         "notes": 200,
         "capsules": ["WECOM", "WECOM"],
-        "taps": 10,
+        "taps": 5,
         "authenticated": authenticated,
     })
 }
