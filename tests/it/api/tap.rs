@@ -107,20 +107,15 @@ async fn each_environment_gets_the_steps_it_can_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_names_its_tap_and_ends_with_its_token() {
-    let (mut api, [token, ..]) = shown(Engine::Sqlite).await;
+    let (mut api, [token, other, ..]) = shown(Engine::Sqlite).await;
     let now = api.server.clock.now();
     let first = api.tap(&token).await.unwrap();
     let second = api.tap(&token).await.unwrap();
     assert_eq!(first.kind(), Kind::Wecom);
-    assert_ne!(first.event_id, second.event_id);
-    assert_eq!(
-        first
-            .event_id
-            .parse::<uuid::Uuid>()
-            .unwrap()
-            .get_version_num(),
-        7
-    );
+    assert_eq!(first.event_id, second.event_id);
+    assert_ne!(first.event_id, api.tap(&other).await.unwrap().event_id);
+    let id: uuid::Uuid = first.event_id.parse().unwrap();
+    assert_eq!(id.get_version_num(), 8);
     let ends = micros(first.expire_time);
     assert_eq!(ends.0 % 1_000_000, 0);
     assert!(ends <= now + Duration::from_secs(900) && ends > now + Duration::from_secs(890));
