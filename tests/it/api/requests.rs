@@ -25,6 +25,9 @@ on_both_engines!(
     a_dry_run_writes_nothing_and_claims_nothing,
 );
 
+/// Each method has a merchant of its own, with two programs.
+const ROOMY: &str = "[programs]\nmost = 500\n";
+
 fn writes() -> Vec<Method> {
     let mut writes = methods();
     writes.retain(|method| method.has("request_id"));
@@ -141,7 +144,7 @@ async fn the_same_id_has_the_same_answer_for_seven_days(engine: Engine) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_stands_for_one_request_of_one_method() {
-    let mut api = Api::start(Engine::Sqlite).await;
+    let mut api = Api::start_with(Engine::Sqlite, ROOMY).await;
     let channel = api.server.channel().await;
     let writes = writes();
     for (n, method) in writes.iter().enumerate() {
@@ -190,7 +193,7 @@ async fn an_id_of_a_pause_does_not_stand_for_a_deletion() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_is_a_uuid_however_it_is_written() {
-    let mut api = Api::start(Engine::Sqlite).await;
+    let mut api = Api::start_with(Engine::Sqlite, ROOMY).await;
     let channel = api.server.channel().await;
     for method in writes() {
         let names = staged(&mut api, &method).await;
