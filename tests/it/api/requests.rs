@@ -25,6 +25,9 @@ on_both_engines!(
     a_dry_run_writes_nothing_and_claims_nothing,
 );
 
+/// Each method has a merchant of its own, with two programs.
+const ROOMY: &str = "[programs]\nmost = 500\n";
+
 fn writes() -> Vec<Method> {
     let mut writes = methods();
     writes.retain(|method| method.has("request_id"));
@@ -35,9 +38,6 @@ fn writes() -> Vec<Method> {
 fn id() -> String {
     Uuid::now_v7().to_string()
 }
-
-/// Each method has programs of its own.
-const ROOM: &str = "[programs]\nmost = 500\n";
 
 /// A merchant of its own for each method.
 async fn staged(api: &mut Api, method: &Method) -> Names {
@@ -144,7 +144,7 @@ async fn the_same_id_has_the_same_answer_for_seven_days(engine: Engine) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_stands_for_one_request_of_one_method() {
-    let mut api = Api::start_with(Engine::Sqlite, ROOM).await;
+    let mut api = Api::start_with(Engine::Sqlite, ROOMY).await;
     let channel = api.server.channel().await;
     let writes = writes();
     for (n, method) in writes.iter().enumerate() {
@@ -173,7 +173,7 @@ async fn an_id_stands_for_one_request_of_one_method() {
 /// Two methods whose requests are the same bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_of_a_pause_does_not_stand_for_a_deletion() {
-    let mut api = Api::start_with(Engine::Sqlite, ROOM).await;
+    let mut api = Api::start(Engine::Sqlite).await;
     let names = stage(&mut api, "klook").await;
     let pause = pb::PausePlacementRequest {
         name: names.live,
@@ -193,7 +193,7 @@ async fn an_id_of_a_pause_does_not_stand_for_a_deletion() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_is_a_uuid_however_it_is_written() {
-    let mut api = Api::start_with(Engine::Sqlite, ROOM).await;
+    let mut api = Api::start_with(Engine::Sqlite, ROOMY).await;
     let channel = api.server.channel().await;
     for method in writes() {
         let names = staged(&mut api, &method).await;
@@ -213,7 +213,7 @@ async fn an_id_is_a_uuid_however_it_is_written() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_claims_no_id() {
-    let mut api = Api::start_with(Engine::Sqlite, ROOM).await;
+    let mut api = Api::start(Engine::Sqlite).await;
     let id = id();
     let delete = |name| pb::DeleteCardRequest {
         name,
@@ -230,7 +230,7 @@ async fn a_refusal_claims_no_id() {
 /// A link's state follows from the clock; an answer that was given does not.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_does_not_age() {
-    let mut api = Api::start_with(Engine::Sqlite, ROOM).await;
+    let mut api = Api::start(Engine::Sqlite).await;
     let names = stage(&mut api, "klook").await;
     let create = pb::CreateLinkRequest {
         parent: "merchants/klook".into(),
@@ -376,7 +376,7 @@ async fn everything(api: &mut Api, merchant: &str) -> Vec<Vec<u8>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_made_here_are_all_different() {
-    let mut api = Api::start_with(Engine::Sqlite, ROOM).await;
+    let mut api = Api::start(Engine::Sqlite).await;
     let mut names = BTreeSet::new();
     for _ in 0..10 {
         let made = api.cards.create_card(create_card("klook", "")).await;
