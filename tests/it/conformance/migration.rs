@@ -57,7 +57,10 @@ async fn many_replicas_migrate_an_empty_database_once(engine: Engine) {
             store,
             scratch,
         };
-        assert_eq!(applied(&s).await, ["m0001_cards", "m0002_programs"]);
+        assert_eq!(
+            applied(&s).await,
+            ["m0001_cards", "m0002_programs", "m0003_wecom"]
+        );
     }
 }
 
