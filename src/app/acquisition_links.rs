@@ -2,6 +2,7 @@
 //! keeps what is wanted and when to look after it), asks WeCom, and confirms (another one); no
 //! transaction waits for WeCom. What a crash or a silence leaves is finished by `errands`.
 
+mod confirm;
 mod errands;
 mod sync;
 

@@ -285,6 +285,8 @@ async fn two_hundred_timeouts_make_two_hundred_links(engine: Engine) {
     assert_eq!(ours, there);
     let asked = api.server.scratch.wecom.count("create_link");
     println!("create_link was called {asked} times for 200 links");
+    let tidied = api.server.scratch.wecom.count("delete_link");
+    assert_eq!(tidied, 0, "none was made twice, not even for a while");
     // 50 of the 200 that were not answered had no effect.
     assert!(asked >= 250, "{asked} calls");
     api.server.end().await;
