@@ -173,8 +173,12 @@ impl App {
         let write = self.start(call).await?;
         let card = present(write.tx.card(name).await?, name, write.now)?;
         let clearance = gate::reveal(&card, kind, write.now)?;
-        let health = write.tx.link_health([&card]).await?.remove(&card.no);
-        let opened = self.open_contact(&clearance, &card, kind, health.as_ref())?;
+        // Reading always works: also of a link that is not served now.
+        let address = match card.wecom() {
+            Some(wecom) => Some(write.tx.link_address(wecom).await?),
+            None => None,
+        };
+        let opened = self.open_contact(&clearance, &card, kind, address.as_ref())?;
         // A purpose may name a person.
         let place = audit_place(name);
         let purpose = self.keys.seal_text(&place, purpose, self.ambient.random());
@@ -193,15 +197,15 @@ impl App {
     ) -> Result<()> {
         for draft in drafts {
             if let DetailDraft::Wecom(wecom) = &draft.detail
-                && let Some(corp) = &wecom.corp
-                && !write.tx.corp_opens(corp, &wecom.target, merchant).await?
+                && !write.tx.wecom_opens(wecom, merchant).await?
             {
+                let corp = wecom.corp.as_ref().map(ToString::to_string);
                 return Err(Refusal::new(
                     Reason::CorpNotOpen,
                     "the corp or the acquisition link is not there, or not open to the merchant",
                 )
-                .about(corp)
-                .with("corp", corp.to_string())
+                .about(merchant)
+                .with("corp", corp.unwrap_or_default())
                 .into());
             }
         }

@@ -108,7 +108,7 @@ impl Finding {
     }
 
     /// Adds what the refusal does not say already.
-    fn with(mut self, facts: Vec<Fact>) -> Self {
+    pub(super) fn with(mut self, facts: Vec<Fact>) -> Self {
         for (key, value) in facts {
             if !self.facts.iter().any(|(known, _)| *known == key) {
                 self.facts.push((key, value));

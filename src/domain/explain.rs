@@ -34,13 +34,34 @@ fn passed<'a>(lang: Lang, gate: Gate, fact: impl Fn(&str) -> &'a str) -> String 
             "名片有可展示的联系方式。",
             "The card has a contact to show here.",
         ),
-        Gate::Link => ("企业微信链接可用。", "The WeCom link works."),
+        Gate::Link => link(fact("leadsTo"), fact("cause")),
     };
     match lang {
         Lang::Zh => zh,
         Lang::En => en,
     }
     .to_owned()
+}
+
+fn link(leads_to: &str, cause: &str) -> (&'static str, &'static str) {
+    match (leads_to, cause) {
+        ("LINK", _) => ("企业微信链接可用。", "The WeCom link works."),
+        ("CHAT", "") => (
+            "企业微信按钮打开微信客服，由此产生的加微不计归因。",
+            "The WeCom button opens a customer-service chat; adds that come of it are credited \
+             to nobody.",
+        ),
+        ("CHAT", _) => (
+            "企业微信链接暂不可用，改为打开微信客服，由此产生的加微不计归因。",
+            "The WeCom link cannot be used now; the button opens a customer-service chat, and \
+             adds that come of it are credited to nobody.",
+        ),
+        (_, "") => ("不涉及企业微信链接。", "No WeCom link is asked for."),
+        _ => (
+            "企业微信链接暂不可用，先展示其他联系方式。",
+            "The WeCom link cannot be used now; another contact is shown in its stead.",
+        ),
+    }
 }
 
 fn spend<'a>(lang: Lang, fact: impl Fn(&str) -> &'a str) -> String {

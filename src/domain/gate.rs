@@ -6,7 +6,7 @@
 
 use super::{
     Asked, Card, CardState, ContactKind, Finding, Gate, LinkHealth, Merchant, Micros, Placement,
-    PlacementState, ProgramName, Reason, Refusal, Standing, acquisition::Cause,
+    PlacementState, ProgramName, Reason, Refusal, Route, Standing, WecomTarget, acquisition::Cause,
 };
 
 /// Who asks.
@@ -178,7 +178,7 @@ pub fn explain(facts: Facts<'_>, now: Micros) -> (Vec<(ProgramName, Finding)>, V
         let there = kinds_there(&facts, card, placement);
         own.push(Finding::new(Gate::Contact, there.err()));
         let works = link_works(Door::Serve, &facts, card, now);
-        own.push(Finding::new(Gate::Link, works.err()));
+        own.push(Finding::new(Gate::Link, works.err()).with(led(&facts, card)));
     }
     (programs.collect(), own)
 }
@@ -303,6 +303,25 @@ fn link_works(door: Door, facts: &Facts<'_>, card: &Card, now: Micros) -> Result
     Err(link_unavailable(card, cause))
 }
 
+/// Where the card's WeCom contact leads, and why not to its link.
+fn led(facts: &Facts<'_>, card: &Card) -> Vec<(String, String)> {
+    let Some((wecom, health)) = card.wecom().zip(facts.health) else {
+        return Vec::new();
+    };
+    let leads_to = match wecom.route(health) {
+        Ok(Route::Acquisition(_)) => "LINK",
+        Ok(Route::Kf(_)) => "CHAT",
+        Err(_) => "",
+    };
+    let mut told = vec![("leadsTo".to_owned(), leads_to.to_owned())];
+    if let LinkHealth::Fails(cause) = health
+        && !matches!(wecom.target, WecomTarget::Kf(_))
+    {
+        told.push(("cause".to_owned(), cause.as_str().to_owned()));
+    }
+    told
+}
+
 /// The refusal while a card's WeCom contact leads nowhere.
 pub fn link_unavailable(card: &Card, cause: Cause) -> Refusal {
     Refusal::new(
@@ -313,14 +332,17 @@ pub fn link_unavailable(card: &Card, cause: Cause) -> Refusal {
     .with("cause", cause.as_str())
 }
 
-/// A surface with room for one shows the first that is open, not the asked one.
+/// A surface with room for one shows the first that is open, not the asked one. What stood in for
+/// a WeCom link may still be tapped once that works again: nobody changed anything.
 fn kinds_shown(
     door: Door,
     facts: &Facts<'_>,
     placement: &Placement,
     now: Micros,
 ) -> Result<(), Refusal> {
-    let shown = open_kinds(door, facts, now);
+    let mut shown = open_kinds(door, facts, now);
+    let without = LinkHealth::Fails(Cause::Unavailable);
+    shown.extend(open_kinds(door, &facts.health(Some(&without)), now));
     match facts.kinds.iter().find(|kind| !shown.contains(kind)) {
         None => Ok(()),
         lacking => Err(not_shown(placement, lacking.copied())),

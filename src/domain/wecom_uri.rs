@@ -82,6 +82,12 @@ impl AcquisitionUri {
         self.0.as_str()
     }
 
+    /// As WeCom gave it out, without what a component adds.
+    pub fn without_scene(&self) -> &str {
+        let text = self.0.as_str();
+        text.split_once('?').map_or(text, |(link, _)| link)
+    }
+
     /// The link of one tap: `token`, at most 64 of `[0-9A-Za-z_-]`, comes back as `State`.
     pub fn with_channel(&self, token: &str) -> Url {
         let mut url = self.0.clone();

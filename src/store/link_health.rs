@@ -1,4 +1,4 @@
-//! What is known of the WeCom links behind cards: now, for any number of cards in two queries;
+//! What is known of the WeCom links behind cards: now, for any number of cards in three queries;
 //! `link_health/then.rs` has what was known at a time before.
 
 mod then;
@@ -6,7 +6,8 @@ mod then;
 use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, JoinType,
+    QueryFilter, QuerySelect, RelationTrait,
 };
 
 use super::{
@@ -97,27 +98,30 @@ impl<C: ConnectionTrait> Db<C> {
                 .clone()
                 .filter_map(move |wecom| wanted(&wecom.target))
         };
-        let ids = padded(keys(managed));
-        let uris = padded(keys(plain));
-        if corps.is_empty() || ids.is_empty() && uris.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let rows = link::Entity::find()
-            .filter(link::Column::CorpNo.is_in(corps.values().map(|corp| corp.no)))
-            .filter(
-                Condition::any()
-                    .add(link::Column::Id.is_in(ids))
-                    .add(link::Column::Uri.is_in(uris)),
-            )
-            .all(&self.0)
-            .await?;
         let mut found = HashMap::new();
-        for row in rows {
-            for key in [Some(row.id.clone()), row.uri.clone()]
-                .into_iter()
-                .flatten()
-            {
-                found.insert((row.corp_no, key), LinkFacts::try_from(&row)?);
+        for (column, keys) in [
+            (link::Column::Id, padded(keys(managed))),
+            (link::Column::Uri, padded(keys(plain))),
+        ] {
+            if corps.is_empty() || keys.is_empty() {
+                continue;
+            }
+            let rows = link::Entity::find()
+                .select_only()
+                .column(link::Column::CorpNo)
+                .column_as(column, "key")
+                .columns([link::Column::Uri, link::Column::State])
+                .column_as(link::Column::DeleteTime.is_not_null(), "deleted")
+                .filter(link::Column::CorpNo.is_in(padded(corps.values().map(|corp| corp.no))))
+                .filter(column.is_in(keys))
+                .into_tuple::<(i64, String, Option<String>, i16, bool)>()
+                .all(&self.0)
+                .await?;
+            for (corp_no, key, uri, state, deleted) in rows {
+                found.insert(
+                    (corp_no, key),
+                    LinkFacts::new(uri.as_deref(), state, deleted)?,
+                );
             }
         }
         Ok(found)
@@ -125,30 +129,66 @@ impl<C: ConnectionTrait> Db<C> {
 }
 
 impl Db<DatabaseTransaction> {
-    /// Whether a merchant's card may name this corp and, with it, this link.
-    pub async fn corp_opens(
-        &self,
-        name: &CorpName,
-        target: &WecomTarget,
-        merchant: &Merchant,
-    ) -> Result<bool> {
-        let corps = self.corp_facts(&[name].into()).await?;
-        let Some(corp) = corps
-            .get(name)
-            .filter(|corp| corp.merchants.contains(merchant))
-        else {
-            return Ok(false);
+    /// Whether a merchant's card may carry this contact: the corp that it names, and the one
+    /// whose link it is, are there and name the merchant.
+    pub async fn wecom_opens(&self, wecom: &Wecom, merchant: &Merchant) -> Result<bool> {
+        let owner = self.owner(&wecom.target).await?;
+        let named: BTreeSet<_> = wecom.corp.iter().chain(&owner).collect();
+        let corps = self.corp_facts(&named).await?;
+        let open = |name: &&CorpName| {
+            let corp = corps.get(*name);
+            corp.is_some_and(|corp| corp.merchants.contains(merchant))
         };
-        let Some(id) = managed(target) else {
-            return Ok(true);
+        let managed = managed(&wecom.target).is_some();
+        Ok(named.iter().all(open) && (!managed || owner.is_some()))
+    }
+
+    /// The corp of a managed link that is not deleted, also where only its address is given.
+    async fn owner(&self, target: &WecomTarget) -> Result<Option<CorpName>> {
+        let mine = match target {
+            WecomTarget::Kf(_) => return Ok(None),
+            WecomTarget::Link(name) => corp::Column::Id
+                .eq(name.corp.id())
+                .and(link::Column::Id.eq(name.id())),
+            WecomTarget::Acquisition(uri) => link::Column::Uri.eq(uri.without_scene()),
         };
-        let link = link::Entity::find()
-            .filter(link::Column::CorpNo.eq(corp.no))
-            .filter(link::Column::Id.eq(id))
+        let id = link::Entity::find()
+            .select_only()
+            .column(corp::Column::Id)
+            .join(JoinType::InnerJoin, link::Relation::Corp.def())
+            .filter(mine)
             .filter(link::Column::DeleteTime.is_null())
+            .into_tuple::<String>()
             .one(&self.0)
             .await?;
-        Ok(link.is_some())
+        let name = id.map(|id| CorpName::new(&id)).transpose();
+        name.map_err(|_| Error::corrupt("corps.id"))
+    }
+
+    /// Where a contact's link leads, whatever its health; that of one that is still to be made
+    /// is not known.
+    pub async fn link_address(&self, wecom: &Wecom) -> Result<LinkHealth> {
+        let WecomTarget::Link(name) = &wecom.target else {
+            return Ok(match &wecom.target {
+                WecomTarget::Acquisition(uri) => LinkHealth::Works(uri.clone()),
+                _ => LinkHealth::Fails(Cause::Deleted),
+            });
+        };
+        let uri = link::Entity::find()
+            .select_only()
+            .column(link::Column::Uri)
+            .join(JoinType::InnerJoin, link::Relation::Corp.def())
+            .filter(corp::Column::Id.eq(name.corp.id()))
+            .filter(link::Column::Id.eq(name.id()))
+            .into_tuple::<Option<String>>()
+            .one(&self.0)
+            .await?;
+        let uri = uri
+            .flatten()
+            .map(|uri| AcquisitionUri::parse(&uri))
+            .transpose();
+        let uri = uri.map_err(|_| Error::corrupt("acquisition_links.uri"))?;
+        Ok(uri.map_or(LinkHealth::Fails(Cause::Creating), LinkHealth::Works))
     }
 }
 
@@ -175,6 +215,16 @@ fn judged(
 }
 
 impl LinkFacts {
+    fn new(uri: Option<&str>, state: i16, deleted: bool) -> Result<Self> {
+        let corrupt = || Error::corrupt("acquisition_links");
+        let uri = uri.map(AcquisitionUri::parse);
+        Ok(Self {
+            uri: uri.transpose().map_err(|_| corrupt())?,
+            state: LinkState::from_number(state).ok_or_else(corrupt)?,
+            deleted,
+        })
+    }
+
     fn health(&self) -> LinkHealth {
         match (&self.uri, self.state) {
             _ if self.deleted => LinkHealth::Fails(Cause::Deleted),
@@ -183,20 +233,6 @@ impl LinkFacts {
             (_, LinkState::Unavailable) => LinkHealth::Fails(Cause::Unavailable),
             (_, LinkState::Creating | LinkState::Active) => LinkHealth::Fails(Cause::Creating),
         }
-    }
-}
-
-impl TryFrom<&link::Model> for LinkFacts {
-    type Error = Error;
-
-    fn try_from(row: &link::Model) -> Result<Self> {
-        let corrupt = || Error::corrupt("acquisition_links");
-        let uri = row.uri.as_deref().map(AcquisitionUri::parse);
-        Ok(Self {
-            uri: uri.transpose().map_err(|_| corrupt())?,
-            state: LinkState::from_number(row.state).ok_or_else(corrupt)?,
-            deleted: row.delete_time.is_some(),
-        })
     }
 }
 

@@ -44,6 +44,7 @@ impl MigrationTrait for Migration {
                 "acquisition_links",
                 &["corp_no", "link_id"],
             ),
+            index("acquisition_links_uri", "acquisition_links", &["uri"]),
             index(
                 "acquisition_links_next",
                 "acquisition_links",

@@ -23,6 +23,16 @@ impl Console {
         self.send(corp_id, event.into_iter().collect());
     }
 
+    /// The corp uses up all its adds.
+    pub fn drain(&self, corp_id: &str) {
+        let now = self.now();
+        if let Some(corp) = self.world().corps.get_mut(corp_id) {
+            corp.batches.clear();
+        }
+        let event = Event::acquisition("balance_exhausted", now);
+        self.send(corp_id, vec![event]);
+    }
+
     /// The corp is told that adds end soon.
     pub fn warn_of_expiry(&self, corp_id: &str) {
         let now = self.now();

@@ -7,10 +7,8 @@ use mingpian::{
         self, environment::Container, explain_serving_response::gate::Kind as Gate,
         wecom_service_client::WecomServiceClient,
     },
-    wecom::{
-        envelope::{Envelope, to_post},
-        fake::Fake,
-    },
+    domain::Micros,
+    wecom::fake::Fake,
 };
 use tonic::Code;
 
@@ -43,7 +41,6 @@ struct Shop {
     serving: ServingClient,
     fake: Fake,
     corps: WecomServiceClient<tonic::transport::Channel>,
-    told: u64,
 }
 
 impl Shop {
@@ -71,6 +68,9 @@ impl Shop {
             ..Default::default()
         };
         corps.create_corp(request).await.unwrap();
+        let door = format!("http://{}/wecom/callback/klook", server.http);
+        let set = fake.set_callback(CORP_ID, &door, TOKEN, KEY).await;
+        set.unwrap();
         let request = pb::CreateAcquisitionLinkRequest {
             parent: "corps/klook".into(),
             acquisition_link_id: "main".into(),
@@ -93,7 +93,6 @@ impl Shop {
             server,
             fake,
             corps,
-            told: 0,
         }
     }
 
@@ -107,31 +106,6 @@ impl Shop {
             let request = place("klook", "main", id, surface);
             self.placements.create_placement(request).await.unwrap();
         }
-    }
-
-    /// WeCom calls back with an event of this change and what it carries.
-    async fn tell(&mut self, change: &str, carries: &str) {
-        self.told += 1;
-        let clock = &self.server.clock;
-        clock.advance(Duration::from_secs(1));
-        let time = clock.now().seconds();
-        let message = format!(
-            "<xml><ToUserName>{CORP_ID}</ToUserName><FromUserName>sys</FromUserName>\
-             <CreateTime>{time}</CreateTime><MsgType>event</MsgType>\
-             <Event>customer_acquisition</Event><ChangeType>{change}</ChangeType>{carries}</xml>"
-        );
-        let envelope = Envelope::new(TOKEN.into(), &KEY.into()).unwrap();
-        let random = u128::from(self.told).to_be_bytes();
-        let sealed = envelope.seal(message.as_bytes(), CORP_ID, random);
-        let (nonce, time) = (self.told.to_string(), time.to_string());
-        let signature = envelope.sign(&time, &nonce, &sealed);
-        let url = format!(
-            "http://{}/wecom/callback/klook?msg_signature={signature}&timestamp={time}&nonce={nonce}",
-            self.server.http
-        );
-        let body = to_post(CORP_ID, &sealed);
-        let answer = reqwest::Client::new().post(url).body(body).send().await;
-        assert_eq!(answer.unwrap().status(), 200);
     }
 
     async fn menu(&mut self) -> pb::GetChatMenuResponse {
@@ -193,6 +167,22 @@ impl Shop {
         gates.find(|gate| gate.gate() == Gate::Link).unwrap()
     }
 
+    /// Why the card that has nothing else is not shown.
+    async fn reason_at(&mut self, at: Option<Micros>) -> &'static str {
+        let request = pb::ExplainServingRequest {
+            subject: Some(pb::explain_serving_request::Subject::Placement(
+                "merchants/klook/placements/alone".into(),
+            )),
+            at: at.map(|at| prost_types::Timestamp {
+                seconds: at.seconds(),
+                nanos: i32::try_from(at.0.rem_euclid(1_000_000)).unwrap() * 1000,
+            }),
+            ..Default::default()
+        };
+        let answer = self.serving.explain_serving(request).await.unwrap();
+        answer.into_inner().reason().as_str_name()
+    }
+
     fn uri(&self) -> String {
         self.fake.links()[0].url.clone()
     }
@@ -242,34 +232,34 @@ async fn without_adds_left_the_link_steps_aside_and_comes_back(engine: Engine) {
     let token = menu.items[0].tap_token.clone();
     assert_eq!(shop.capsule().await, "WECOM");
 
-    shop.tell("balance_exhausted", "").await;
+    // Another card has nothing else.
+    let mut alone = create_card("klook", "alone");
+    alone.card.as_mut().unwrap().contacts = vec![managed(LINK, "")];
+    shop.cards.create_card(alone).await.unwrap();
+    let request = place("klook", "alone", "alone", on_note("n2"));
+    shop.placements.create_placement(request).await.unwrap();
+
+    shop.fake.drain(CORP_ID);
     shop.menu_of(&["PHONE"]).await;
     assert_eq!(shop.capsule().await, "PHONE");
     let tapped = shop.tap(&token).await;
     refused(tapped, Code::FailedPrecondition, "LINK_UNAVAILABLE");
+    let why = shop.explained().await;
+    assert_eq!(why.facts["cause"], "EXHAUSTED");
+    assert!(why.text_zh.contains("其他联系方式"), "{}", why.text_zh);
+    let menu = shop.menu().await;
+    let phone = menu.items[0].tap_token.clone();
     let before = shop.server.clock.now();
+    shop.server.clock.advance(Duration::from_secs(1));
 
-    shop.tell("balance_increased", "").await;
+    shop.fake.top_up(CORP_ID, 5);
     shop.menu_of(&["WECOM", "PHONE"]).await;
     shop.tap(&token).await.unwrap();
+    shop.tap(&phone).await.unwrap();
 
     // What was known then is known still.
-    let at = prost_types::Timestamp {
-        seconds: before.seconds(),
-        nanos: i32::try_from(before.0.rem_euclid(1_000_000)).unwrap() * 1000,
-    };
-    let request = pb::ExplainServingRequest {
-        subject: Some(pb::explain_serving_request::Subject::Placement(
-            "merchants/klook/placements/note".into(),
-        )),
-        at: Some(at),
-        ..Default::default()
-    };
-    let then = shop.serving.explain_serving(request).await.unwrap();
-    assert_eq!(
-        then.into_inner().reason().as_str_name(),
-        "ERROR_REASON_UNSPECIFIED"
-    );
+    assert_eq!(shop.reason_at(Some(before)).await, "LINK_UNAVAILABLE");
+    assert_eq!(shop.reason_at(None).await, "ERROR_REASON_UNSPECIFIED");
 }
 
 async fn a_link_that_fails_steps_aside_and_says_why(engine: Engine) {
@@ -280,8 +270,7 @@ async fn a_link_that_fails_steps_aside_and_says_why(engine: Engine) {
     assert!(shop.explained().await.reason().as_str_name() == "ERROR_REASON_UNSPECIFIED");
 
     let link_id = shop.fake.links()[0].link_id.clone();
-    shop.tell("link_unavailable", &format!("<LinkId>{link_id}</LinkId>"))
-        .await;
+    shop.fake.break_link(&link_id);
     let menu = shop.menu_of(&[]).await;
     assert_eq!(
         menu.absence.unwrap().reason().as_str_name(),
@@ -331,6 +320,19 @@ async fn a_corp_that_does_not_name_the_merchant_is_no_ones_to_use(engine: Engine
         let made = shop.cards.create_card(request).await;
         refused(made, Code::FailedPrecondition, "CORP_NOT_OPEN");
     }
+    // Nor by the link's bare address.
+    let mut request = create_card("other", "main");
+    let bare = pb::wecom_contact::Target::AcquisitionUri(shop.uri());
+    request.card.as_mut().unwrap().contacts = vec![pb::Contact {
+        details: Some(pb::contact::Details::Wecom(pb::WecomContact {
+            target: Some(bare),
+            ..Default::default()
+        })),
+        ..Default::default()
+    }];
+    let made = shop.cards.create_card(request).await;
+    refused(made, Code::FailedPrecondition, "CORP_NOT_OPEN");
+
     shop.placed("", Vec::new()).await;
     let menu = shop.menu_of(&["WECOM"]).await;
     let request = pb::UpdateCorpRequest {
