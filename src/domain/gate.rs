@@ -4,9 +4,16 @@
 //! The order is program, eligibility (both in `admission.rs`), card, placement, schedule, the
 //! contact kind, and last whether the WeCom link works.
 
+mod facts;
+mod link;
+
+pub use facts::Facts;
+pub use link::link_unavailable;
+use link::{led, link_works};
+
 use super::{
     Asked, Card, CardState, ContactKind, Finding, Gate, LinkHealth, Merchant, Micros, Placement,
-    PlacementState, ProgramName, Reason, Refusal, Route, Standing, WecomTarget, acquisition::Cause,
+    PlacementState, ProgramName, Reason, Refusal, acquisition::Cause,
 };
 
 /// Who asks.
@@ -20,60 +27,6 @@ pub enum Door {
     Tap,
     /// Showing a contact in clear to a caller with that right.
     Reveal,
-}
-
-/// What the gate judges by.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
-    /// Of the merchant whose card it is.
-    pub standing: &'a Standing,
-    /// `None` while it is being created.
-    pub card: Option<&'a Card>,
-    /// `None` where none is asked about.
-    pub placement: Option<&'a Placement>,
-    /// Each must be open; where there are none, any that the placement offers.
-    pub kinds: &'a [ContactKind],
-    /// Of the card's WeCom link; `None` where it is not asked about.
-    pub health: Option<&'a LinkHealth>,
-}
-
-impl<'a> Facts<'a> {
-    pub fn merchant(standing: &'a Standing) -> Self {
-        Self {
-            standing,
-            card: None,
-            placement: None,
-            kinds: &[],
-            health: None,
-        }
-    }
-
-    pub fn card(standing: &'a Standing, card: &'a Card) -> Self {
-        Self {
-            card: Some(card),
-            ..Self::merchant(standing)
-        }
-    }
-
-    pub fn placement(standing: &'a Standing, card: &'a Card, placement: &'a Placement) -> Self {
-        Self {
-            placement: Some(placement),
-            ..Self::card(standing, card)
-        }
-    }
-
-    pub fn kinds(self, kinds: &'a [ContactKind]) -> Self {
-        Self { kinds, ..self }
-    }
-
-    pub fn health(self, health: Option<&'a LinkHealth>) -> Self {
-        Self { health, ..self }
-    }
-
-    /// Why the card's WeCom contact leads nowhere, if so.
-    fn dead_end(&self) -> Option<Cause> {
-        self.card?.wecom()?.route(self.health?).err()
-    }
 }
 
 /// Proof that the gate said yes: to whom, at which door, and when. Made by [`judge`] alone.
@@ -285,51 +238,6 @@ fn kinds_there(facts: &Facts<'_>, card: &Card, placement: &Placement) -> Result<
         None if !offered.is_empty() => Ok(()),
         lacking => Err(not_shown(placement, lacking.copied())),
     }
-}
-
-/// The WeCom link leads somewhere, or something else is shown in its stead.
-fn link_works(door: Door, facts: &Facts<'_>, card: &Card, now: Micros) -> Result<(), Refusal> {
-    let Some(cause) = facts.dead_end() else {
-        return Ok(());
-    };
-    let needed = if facts.kinds.is_empty() {
-        open_kinds(door, facts, now).is_empty()
-    } else {
-        facts.kinds.contains(&ContactKind::Wecom)
-    };
-    if !needed {
-        return Ok(());
-    }
-    Err(link_unavailable(card, cause))
-}
-
-/// Where the card's WeCom contact leads, and why not to its link.
-fn led(facts: &Facts<'_>, card: &Card) -> Vec<(String, String)> {
-    let Some((wecom, health)) = card.wecom().zip(facts.health) else {
-        return Vec::new();
-    };
-    let leads_to = match wecom.route(health) {
-        Ok(Route::Acquisition(_)) => "LINK",
-        Ok(Route::Kf(_)) => "CHAT",
-        Err(_) => "",
-    };
-    let mut told = vec![("leadsTo".to_owned(), leads_to.to_owned())];
-    if let LinkHealth::Fails(cause) = health
-        && !matches!(wecom.target, WecomTarget::Kf(_))
-    {
-        told.push(("cause".to_owned(), cause.as_str().to_owned()));
-    }
-    told
-}
-
-/// The refusal while a card's WeCom contact leads nowhere.
-pub fn link_unavailable(card: &Card, cause: Cause) -> Refusal {
-    Refusal::new(
-        Reason::LinkUnavailable,
-        "the WeCom link behind the card cannot be used now",
-    )
-    .about(&card.name)
-    .with("cause", cause.as_str())
 }
 
 /// A surface with room for one shows the first that is open, not the asked one. What stood in for
