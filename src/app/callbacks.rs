@@ -19,6 +19,9 @@ use crate::{
 /// What WeCom's clock may be ahead.
 const SKEW: Duration = Duration::from_secs(5 * 60);
 
+/// The longest echo, in digits.
+const MAX_ECHO: usize = 64;
+
 /// What became of a callback that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
@@ -56,7 +59,11 @@ impl App {
         echo: &str,
     ) -> Result<Zeroizing<Vec<u8>>, Untaken> {
         let corp = self.called_back(corp).await?;
-        self.open_envelope(&corp, signed, echo)
+        let echo = self.open_envelope(&corp, signed, echo)?;
+        // WeCom asks for a number. What else it has sealed is a callback that somebody caught,
+        // and would have read here.
+        let is_number = (1..=MAX_ECHO).contains(&echo.len()) && echo.iter().all(u8::is_ascii_digit);
+        is_number.then_some(echo).ok_or(Untaken::Forged)
     }
 
     /// Takes a callback. Once this returns, it is durable.
