@@ -198,7 +198,7 @@ impl Ending {
         let (kind, outcome) = match received {
             Received::Kept(kind) => (kind.as_str(), "kept"),
             Received::Repeated(kind) => (kind.as_str(), "repeated"),
-            Received::Unknown => ("UNKNOWN", "ignored"),
+            Received::Ignored(kind) => (kind.as_str(), "ignored"),
         };
         Self::of(kind, outcome, StatusCode::OK)
     }
