@@ -13,6 +13,7 @@ use crate::{
         ContactEvent, Corp, CorpName, Merchant, Refusal,
         contact_event::{EventKind, Place, Source, Tapped, Unattributed},
     },
+    keys::KeyRing,
     store::Of,
 };
 
@@ -38,7 +39,7 @@ pub async fn list(
             .await?;
         let (events, next_page_token) = page.cut_by(events, |event| event.no.to_string());
         Ok(pb::ListContactEventsResponse {
-            contact_events: events.into_iter().map(Into::into).collect(),
+            contact_events: events.into_iter().map(|e| wire(&app.keys, e)).collect(),
             next_page_token,
         })
     })
@@ -65,34 +66,34 @@ impl Parent {
     }
 }
 
-impl From<ContactEvent> for pb::ContactEvent {
-    fn from(event: ContactEvent) -> Self {
-        let happened = event.event;
-        let mut wire = Self {
-            event_id: event.id.to_string(),
-            r#type: type_of(happened.kind).into(),
-            corp: event.corp.to_string(),
-            contact: event.contact.map(|key| hex(&key)).unwrap_or_default(),
-            event_time: Some(timestamp(happened.time)),
-            source: source(happened.source).into(),
-            ..Self::default()
-        };
-        match (happened.credit, event.place) {
-            (Err(why), _) => wire.unattributed = unattributed(why).into(),
-            (Ok(credit), place) => {
-                wire.merchant = credit.merchant.to_string();
-                wire.kind = kind(credit.kind).into();
-                if let Tapped::Item { viewer, tap } = credit.tapped {
-                    wire.viewer = hex(&viewer.to_be_bytes());
-                    wire.tap_event_id = tap.to_string();
-                }
-                if let Some(place) = place {
-                    wire.place(place);
-                }
+/// Viewers are named as the merchant knows them, whoever asks.
+fn wire(keys: &KeyRing, event: ContactEvent) -> pb::ContactEvent {
+    let happened = event.event;
+    let mut wire = pb::ContactEvent {
+        event_id: event.id.to_string(),
+        r#type: type_of(happened.kind).into(),
+        corp: event.corp.to_string(),
+        contact: event.contact.map(|key| hex(&key)).unwrap_or_default(),
+        event_time: Some(timestamp(happened.time)),
+        source: source(happened.source).into(),
+        ..Default::default()
+    };
+    match (happened.credit, event.place) {
+        (Err(why), _) => wire.unattributed = unattributed(why).into(),
+        (Ok(credit), place) => {
+            wire.merchant = credit.merchant.to_string();
+            wire.kind = kind(credit.kind).into();
+            if let Tapped::Item { viewer, tap } = credit.tapped {
+                let viewer = keys.viewer_of(credit.merchant.id(), viewer);
+                wire.viewer = hex(&viewer.to_be_bytes());
+                wire.tap_event_id = tap.to_string();
+            }
+            if let Some(place) = place {
+                wire.place(place);
             }
         }
-        wire
     }
+    wire
 }
 
 impl pb::ContactEvent {

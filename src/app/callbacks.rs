@@ -19,6 +19,9 @@ use crate::{
 /// What WeCom's clock may be ahead.
 const SKEW: Duration = Duration::from_secs(5 * 60);
 
+/// The longest echo, in digits.
+const MAX_ECHO: usize = 64;
+
 /// What became of a callback that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
@@ -26,8 +29,8 @@ pub enum Received {
     Kept(NoticeKind),
     /// It was kept before.
     Repeated(NoticeKind),
-    /// It tells of nothing that this version knows.
-    Unknown,
+    /// It tells of nothing that this version knows, or of what nothing follows from.
+    Ignored(NoticeKind),
 }
 
 /// Why a callback is not taken. WeCom sends it twice more.
@@ -56,7 +59,11 @@ impl App {
         echo: &str,
     ) -> Result<Zeroizing<Vec<u8>>, Untaken> {
         let corp = self.called_back(corp).await?;
-        self.open_envelope(&corp, signed, echo)
+        let echo = self.open_envelope(&corp, signed, echo)?;
+        // WeCom asks for a number. What else it has sealed is a callback that somebody caught,
+        // and would have read here.
+        let is_number = (1..=MAX_ECHO).contains(&echo.len()) && echo.iter().all(u8::is_ascii_digit);
+        is_number.then_some(echo).ok_or(Untaken::Forged)
     }
 
     /// Takes a callback. Once this returns, it is durable.
@@ -74,8 +81,8 @@ impl App {
         if !self.is_timely(event.notice.event_time, now) {
             return Err(Untaken::Untimely(kind));
         }
-        if kind == NoticeKind::Unknown {
-            return Ok(Received::Unknown);
+        if !kind.matters() {
+            return Ok(Received::Ignored(kind));
         }
         let key = self.callback_key(&corp, &event);
         let body = self.seal_notice(&corp, &event.notice)?;
@@ -115,7 +122,7 @@ impl App {
         found.map_err(Error::from)?.ok_or(Untaken::Forged)
     }
 
-    /// Opens with the corp's secrets, or for a while with those before.
+    /// Opens with the corp's secrets, or for a while with one of those before.
     fn open_envelope(
         &self,
         corp: &Corp,
@@ -123,13 +130,8 @@ impl App {
         sealed: &str,
     ) -> Result<Zeroizing<Vec<u8>>, Untaken> {
         let (secrets, now) = (self.secrets(corp)?, self.ambient.now());
-        let before = secrets.previous.filter(|previous| now < previous.until);
-        let pairs = [
-            Some((secrets.callback_token, secrets.encoding_aes_key)),
-            before.map(|previous| (previous.token, previous.key)),
-        ];
-        for (token, key) in pairs.into_iter().flatten() {
-            let envelope = envelope_of(token, &key)?;
+        for (token, key) in secrets.pairs(now) {
+            let envelope = envelope_of(token.clone(), key)?;
             if let Ok(message) = envelope.open(signed, sealed, &corp.corp_id) {
                 return Ok(message);
             }

@@ -18,7 +18,8 @@ use crate::{
 
 /// Callbacks of one transaction.
 const BATCH: u64 = 200;
-/// How often a callback that does not read is tried: a key may be missing for a while.
+/// How often a callback that does not read, or whose work fails, is tried: a key may be missing
+/// for a while.
 const TRIES: i32 = 16;
 /// The longest pause before something is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
@@ -35,7 +36,7 @@ pub struct Worked {
     /// Whether more may be waiting.
     pub more: bool,
     pub events: Tally,
-    /// Callbacks that never read, and are given up.
+    /// Callbacks that never read, or whose work never went, and are given up.
     pub given_up: u64,
 }
 
@@ -96,13 +97,9 @@ impl App {
         for callback in &batch {
             match self.notice(callback) {
                 Ok(notice) => recorder.called_back(callback.corp_no, &notice).await?,
-                Err(_) if callback.attempts + 1 < TRIES => {
-                    put_off(&tx, callback, now).await?;
+                Err(error) => {
+                    given_up += u64::from(put_off(&tx, callback, &error, now).await?);
                     continue;
-                }
-                Err(_) => {
-                    tracing::error!(callback = callback.no, "given up: it does not read");
-                    given_up += 1;
                 }
             }
             done.push(callback.no);
@@ -123,7 +120,7 @@ impl App {
         for _ in 0..BATCH {
             let worked = match self.work_off_due(holder, 1).await {
                 Err(error) if is_poison(&error) => {
-                    self.put_off_first(holder, &error).await?;
+                    all.given_up += self.put_off_first(holder, &error).await?;
                     continue;
                 }
                 worked => worked?,
@@ -140,26 +137,32 @@ impl App {
         Ok(all)
     }
 
-    /// The first that is due is the one that did not go.
-    async fn put_off_first(&self, holder: &str, error: &Error) -> Result<()> {
+    /// The first that is due is the one that did not go; how many are given up.
+    async fn put_off_first(&self, holder: &str, error: &Error) -> Result<u64> {
         let Some(tx) = self.begin_contacts(holder).await? else {
-            return Ok(());
+            return Ok(0);
         };
-        let now = self.ambient.now();
+        let (now, mut given_up) = (self.ambient.now(), 0);
         for callback in tx.due_callbacks(now, 1).await? {
-            let (no, attempts) = (callback.no, callback.attempts);
-            tracing::error!(callback = no, attempts, %error, "a callback is put off");
-            put_off(&tx, &callback, now).await?;
+            given_up += u64::from(put_off(&tx, &callback, error, now).await?);
         }
         tx.commit().await?;
-        Ok(())
+        Ok(given_up)
     }
 }
 
-async fn put_off(tx: &Tx, callback: &Callback, now: Micros) -> Result<()> {
-    let doubled = 1 << callback.attempts.clamp(0, 16);
-    let pause = Duration::from_secs(doubled).min(LONGEST_PAUSE);
-    Ok(tx.callback_later(callback.no, now + pause).await?)
+/// Until it was tried often enough: then it is over, and what it said is gone; whether it is.
+async fn put_off(tx: &Tx, callback: &Callback, error: &Error, now: Micros) -> Result<bool> {
+    let (no, attempts) = (callback.no, callback.attempts);
+    if attempts + 1 >= TRIES {
+        tracing::error!(callback = no, attempts, %error, "a callback is given up");
+        tx.callbacks_done(&[no]).await?;
+        return Ok(true);
+    }
+    tracing::warn!(callback = no, attempts, %error, "a callback is put off");
+    let pause = Duration::from_secs(1 << attempts.clamp(0, 16)).min(LONGEST_PAUSE);
+    tx.callback_later(no, now + pause).await?;
+    Ok(false)
 }
 
 /// Whether trying again at once would meet the same.

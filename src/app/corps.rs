@@ -1,22 +1,15 @@
-//! Corps: create, read, change, delete; and their secrets, which come out of here only to WeCom.
+//! Corps: create, read, change, delete.
 
-use std::time::Duration;
+mod secrets;
 
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use secrecy::SecretString;
 
+use self::secrets::{Rotation, Secrets};
 use super::{
-    App, Call, Error, Result,
+    App, Call, Result,
     write::{Begin, Write, etag_matches},
 };
-use crate::{
-    domain::{Corp, CorpName, Merchant, Micros, Reason, Refusal},
-    wecom::Credentials,
-};
-
-/// How long the callback's token and key before are still taken.
-const OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::domain::{Corp, CorpName, Merchant, Reason, Refusal};
 
 /// A corp as a caller wants it.
 #[derive(Clone, Debug)]
@@ -41,25 +34,6 @@ pub struct CorpChanges {
     pub encoding_aes_key: Option<SecretString>,
 }
 
-/// A corp's secrets, opened.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Secrets {
-    pub app_secret: SecretString,
-    pub callback_token: SecretString,
-    pub encoding_aes_key: SecretString,
-    /// The callback's before the last rotation.
-    pub previous: Option<Previous>,
-}
-
-/// What the callback had before.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Previous {
-    pub token: SecretString,
-    pub key: SecretString,
-    /// Taken until then.
-    pub until: Micros,
-}
-
 impl App {
     pub async fn create_corp(&self, call: &Call, name: CorpName, draft: CorpDraft) -> Result<Corp> {
         let write = match self.begin(call).await? {
@@ -75,7 +49,7 @@ impl App {
             app_secret: draft.app_secret,
             callback_token: draft.callback_token,
             encoding_aes_key: draft.encoding_aes_key,
-            previous: None,
+            previous: Vec::new(),
         };
         let corp = Corp {
             no: 0,
@@ -171,29 +145,6 @@ impl App {
         format!("{}/wecom/callback/{}", self.rules.public_url, corp.id())
     }
 
-    /// The secrets of a corp that is not deleted.
-    pub(super) fn secrets(&self, corp: &Corp) -> Result<Secrets> {
-        let plain = self.keys.open(&place(&corp.name), &corp.secrets);
-        let plain = plain.map_err(Error::bug)?;
-        // serde_json's message may quote them.
-        serde_json::from_slice(&plain).map_err(|_| Error::bug("a corp's secrets do not read"))
-    }
-
-    /// With what WeCom is asked in the name of a corp that is not deleted.
-    pub(super) fn credentials(&self, corp: &Corp) -> Result<Credentials> {
-        Ok(Credentials {
-            corp_no: corp.no,
-            corp_id: corp.corp_id.clone(),
-            secret: self.secrets(corp)?.app_secret,
-        })
-    }
-
-    fn seal_secrets(&self, corp: &CorpName, secrets: &Secrets) -> Result<Vec<u8>> {
-        let plain = serde_json::to_vec(&Plain::from(secrets)).map_err(Error::bug)?;
-        let plain = Zeroizing::new(plain);
-        Ok(self.keys.seal(&place(corp), &plain, self.ambient.random()))
-    }
-
     /// Counted under the corps' lock, or two writes would both be the last.
     async fn room_for_a_corp(&self, write: &Write<'_>, name: &CorpName) -> Result<()> {
         let limit = self.rules.corps;
@@ -206,90 +157,6 @@ impl App {
             .with("limit", limit.to_string())
             .into())
     }
-}
-
-/// Secrets that replace those before.
-struct Rotation {
-    app_secret: Option<SecretString>,
-    token: Option<SecretString>,
-    key: Option<SecretString>,
-}
-
-impl Rotation {
-    fn is_none(&self) -> bool {
-        self.app_secret.is_none() && self.token.is_none() && self.key.is_none()
-    }
-
-    /// Which ones, for the audit trail.
-    fn detail(&self) -> String {
-        let named = [
-            ("app_secret", &self.app_secret),
-            ("callback_token", &self.token),
-            ("encoding_aes_key", &self.key),
-        ];
-        let named = named.iter().filter(|(_, secret)| secret.is_some());
-        let named: Vec<_> = named.map(|(name, _)| *name).collect();
-        format!("secrets={}", named.join(","))
-    }
-
-    fn of(self, old: Secrets, now: Micros) -> Secrets {
-        let same = |new: &Option<SecretString>, old: &SecretString| {
-            new.as_ref()
-                .is_none_or(|new| new.expose_secret() == old.expose_secret())
-        };
-        let kept = same(&self.token, &old.callback_token) && same(&self.key, &old.encoding_aes_key);
-        let previous = if kept {
-            old.previous
-        } else {
-            Some(Previous {
-                token: old.callback_token.clone(),
-                key: old.encoding_aes_key.clone(),
-                until: now + OVERLAP,
-            })
-        };
-        Secrets {
-            app_secret: self.app_secret.unwrap_or(old.app_secret),
-            callback_token: self.token.unwrap_or(old.callback_token),
-            encoding_aes_key: self.key.unwrap_or(old.encoding_aes_key),
-            previous,
-        }
-    }
-}
-
-/// [`Secrets`] as they are sealed: `secrecy` does not write any.
-#[derive(Serialize)]
-struct Plain<'a> {
-    app_secret: &'a str,
-    callback_token: &'a str,
-    encoding_aes_key: &'a str,
-    previous: Option<PlainPrevious<'a>>,
-}
-
-#[derive(Serialize)]
-struct PlainPrevious<'a> {
-    token: &'a str,
-    key: &'a str,
-    until: Micros,
-}
-
-impl<'a> From<&'a Secrets> for Plain<'a> {
-    fn from(secrets: &'a Secrets) -> Self {
-        Self {
-            app_secret: secrets.app_secret.expose_secret(),
-            callback_token: secrets.callback_token.expose_secret(),
-            encoding_aes_key: secrets.encoding_aes_key.expose_secret(),
-            previous: secrets.previous.as_ref().map(|previous| PlainPrevious {
-                token: previous.token.expose_secret(),
-                key: previous.key.expose_secret(),
-                until: previous.until,
-            }),
-        }
-    }
-}
-
-/// Where a corp's secrets are sealed. Its name stays taken, so it is nobody else's.
-fn place(corp: &CorpName) -> String {
-    format!("corp/{}", corp.id())
 }
 
 /// The corp under a write's lock, as the caller knows it.

@@ -193,7 +193,10 @@ pub fn judge(token: &TapToken, tap: Uuid, known: Known, at: Micros, window: Dura
             (Tapped::Item { viewer, tap }, issued, issued)
         }
         (Origin::Link { no }, Some(link)) => {
-            (Tapped::Link { no }, link.create_time, link.expire_time)
+            // The last tap may have come just before it was revoked.
+            let until = link.revoke_time.unwrap_or(Micros::MAX);
+            let until = until.min(link.expire_time);
+            (Tapped::Link { no }, link.create_time, until)
         }
         (Origin::Link { .. }, None) => return Err(Unattributed::PlacementGone),
     };

@@ -52,6 +52,19 @@ pub enum NoticeKind {
 }
 
 impl NoticeKind {
+    /// Whether anything follows from it. What nothing follows from is not kept: it says who
+    /// looked at whom.
+    pub const fn matters(self) -> bool {
+        !matches!(
+            self,
+            Self::ProfileOpened
+                | Self::Edited
+                | Self::MessageReceived
+                | Self::TransferFailed
+                | Self::Unknown
+        )
+    }
+
     /// As it is kept.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -40,8 +40,9 @@ struct Door {
     deadline: Duration,
 }
 
-/// WeCom's callbacks that are worked on at once, whatever the taps do.
-const CALLBACKS_AT_ONCE: usize = 64;
+/// WeCom's callbacks that are there at once, read or waiting for their turn, at the least: who
+/// stalls as many keeps each place for a second.
+const CALLBACKS_AT_ONCE: usize = 512;
 
 /// The public door. It works on so many taps at once, sheds the rest, and gives each as long
 /// as `deadline`.
@@ -51,7 +52,8 @@ pub fn public(app: App, at_once: usize, deadline: Duration, metrics: Metrics) ->
         .route("/t/{token}", get(tap))
         .with_state(Door { app, deadline })
         .fallback(nothing);
-    let routes = limited(taps, at_once).merge(limited(callbacks, CALLBACKS_AT_ONCE));
+    let callbacks = limited(callbacks, at_once.max(CALLBACKS_AT_ONCE));
+    let routes = limited(taps, at_once).merge(callbacks);
     guard(routes, metrics)
 }
 

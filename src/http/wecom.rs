@@ -1,17 +1,23 @@
 //! WeCom's callbacks. Nobody reads the answers but WeCom, which looks at the status alone and
 //! sends what is not answered with 200 within 5 s twice more; so they are empty.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
-    extract::{Path, RawQuery, Request, State, rejection::PathRejection},
+    body::{Body, Bytes},
+    extract::{
+        DefaultBodyLimit, FromRequest, Path, RawQuery, Request, State,
+        rejection::{BytesRejection, FailedToBufferBody, PathRejection},
+    },
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::time::timeout;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout, timeout_at},
+};
 use url::form_urlencoded;
 
 use super::{metrics::Metrics, status};
@@ -22,6 +28,10 @@ use crate::{
 
 /// After this WeCom does not listen any more.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A body of WeCom's comes with its head; who dawdles over one keeps nobody else waiting.
+const BODY_PATIENCE: Duration = Duration::from_secs(1);
+/// Callbacks that are worked on at once, whatever the taps do. The others wait for their turn.
+const AT_ONCE: usize = 64;
 /// The longest query, in bytes.
 const MAX_QUERY: usize = 4096;
 
@@ -29,6 +39,7 @@ const MAX_QUERY: usize = 4096;
 struct Inbox {
     app: App,
     deadline: Duration,
+    turns: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -39,8 +50,10 @@ pub(super) fn routes(app: App, deadline: Duration, metrics: Metrics) -> Router {
         .with_state(Inbox {
             app,
             deadline: deadline.min(PATIENCE),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
             metrics,
         })
+        .layer(DefaultBodyLimit::max(MAX_XML))
 }
 
 /// What stands behind the address's question mark; what is not there is empty.
@@ -71,13 +84,13 @@ async fn verify(
         let (corp, signed) = (named(corp)?, query.signed());
         inbox.app.verify_callback(&corp, &signed, &query.echo).await
     };
-    match timeout(inbox.deadline, work).await {
+    match inbox.in_turn(Instant::now() + inbox.deadline, work).await {
         Ok(Ok(echo)) => {
             inbox.count(&Ending::of("VERIFICATION", "verified", StatusCode::OK));
             Body::from(echo.to_vec()).into_response()
         }
         Ok(Err(untaken)) => inbox.answer(&Ending::untaken(untaken)),
-        Err(_) => inbox.answer(&Ending::late()),
+        Err(late) => inbox.answer(&late),
     }
 }
 
@@ -87,23 +100,36 @@ async fn receive(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Response {
-    let query = query.unwrap_or_default();
+    let (query, until) = (query.unwrap_or_default(), Instant::now() + inbox.deadline);
+    let body = match body(request, inbox.deadline).await {
+        Ok(body) => body,
+        Err(ending) => return inbox.answer(&ending),
+    };
     let work = async {
-        let Ok(body) = to_bytes(request.into_body(), MAX_XML).await else {
-            return Ok(Err(()));
-        };
         let query = Query::read(&query)?;
         let (corp, signed) = (named(corp)?, query.signed());
-        let received = inbox.app.receive_callback(&corp, &signed, &body).await?;
-        Ok::<_, Untaken>(Ok(received))
+        inbox.app.receive_callback(&corp, &signed, &body).await
     };
-    let ending = match timeout(inbox.deadline, work).await {
-        Ok(Ok(Ok(received))) => Ending::received(received),
-        Ok(Ok(Err(()))) => Ending::of("UNREAD", "oversize", StatusCode::PAYLOAD_TOO_LARGE),
+    let ending = match inbox.in_turn(until, work).await {
+        Ok(Ok(received)) => Ending::received(received),
         Ok(Err(untaken)) => Ending::untaken(untaken),
-        Err(_) => Ending::late(),
+        Err(late) => late,
     };
     inbox.answer(&ending)
+}
+
+/// The whole body. It is read before its turn: who is slow to send has none yet.
+async fn body(request: Request, deadline: Duration) -> Result<Bytes, Ending> {
+    let read = Bytes::from_request(request, &());
+    match timeout(BODY_PATIENCE.min(deadline), read).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
+            let status = StatusCode::PAYLOAD_TOO_LARGE;
+            Err(Ending::of("UNREAD", "oversize", status))
+        }
+        Ok(Err(_)) => Err(Ending::of("UNREAD", "broken", StatusCode::BAD_REQUEST)),
+        Err(_) => Err(Ending::late()),
+    }
 }
 
 fn named(corp: Result<Path<String>, PathRejection>) -> Result<String, Untaken> {
@@ -111,6 +137,16 @@ fn named(corp: Result<Path<String>, PathRejection>) -> Result<String, Untaken> {
 }
 
 impl Inbox {
+    /// What came of the work, once there was a turn for it, unless it was too late by then.
+    async fn in_turn<T>(&self, until: Instant, work: impl Future<Output = T>) -> Result<T, Ending> {
+        let work = async {
+            // Nobody closes it.
+            let _turn = self.turns.acquire().await;
+            work.await
+        };
+        timeout_at(until, work).await.map_err(|_| Ending::late())
+    }
+
     fn count(&self, ending: &Ending) {
         self.metrics.count_callback(ending.kind, ending.outcome);
     }
@@ -162,7 +198,7 @@ impl Ending {
         let (kind, outcome) = match received {
             Received::Kept(kind) => (kind.as_str(), "kept"),
             Received::Repeated(kind) => (kind.as_str(), "repeated"),
-            Received::Unknown => ("UNKNOWN", "ignored"),
+            Received::Ignored(kind) => (kind.as_str(), "ignored"),
         };
         Self::of(kind, outcome, StatusCode::OK)
     }

@@ -144,10 +144,14 @@ impl KeyRing {
 
     /// The viewer as tokens carry it: the same for a viewer whatever key seals.
     pub fn viewer_hash(&self, viewer_id: &str) -> u64 {
-        let hash = self.index_of("viewer", viewer_id.as_bytes());
-        u64::from_be_bytes([
-            hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7],
-        ])
+        head(self.index_of("viewer", viewer_id.as_bytes()))
+    }
+
+    /// A viewer as one merchant is told: another is told otherwise, so that the two cannot find
+    /// out whom they have in common.
+    pub fn viewer_of(&self, merchant: &str, viewer: u64) -> u64 {
+        let value = [&viewer.to_be_bytes()[..], merchant.as_bytes()].concat();
+        head(self.index_of("merchant-viewer", &value))
     }
 
     /// What a tap of a served token is called, a UUIDv8: the add that brings the token back
@@ -183,6 +187,11 @@ impl KeyRing {
     fn active(&self) -> &Derived {
         &self.keys[&self.active]
     }
+}
+
+fn head(hash: [u8; 32]) -> u64 {
+    let (head, _) = hash.split_first_chunk().unwrap_or((&[0; 8], &[]));
+    u64::from_be_bytes(*head)
 }
 
 impl Derived {
@@ -234,201 +243,4 @@ impl fmt::Debug for KeyRing {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::domain::{ContactKind, Origin};
-
-    fn file() -> KeyFile {
-        KeyFile::new([7; 64])
-    }
-
-    fn ring() -> KeyRing {
-        KeyRing::new(&file()).unwrap()
-    }
-
-    fn token() -> TapToken {
-        TapToken {
-            placement_no: 42,
-            kind: ContactKind::Wecom,
-            issued: 1_800_000_000,
-            origin: Origin::Served { viewer: 7, arm: 0 },
-            nonce: [9; 8],
-        }
-    }
-
-    #[test]
-    fn a_token_is_64_safe_characters_and_opens() {
-        let text = ring().seal_token(&token());
-        assert_eq!(text.len(), 64);
-        assert!(
-            text.bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-        );
-        assert_eq!(ring().open_token(&text).unwrap(), token());
-    }
-
-    #[test]
-    fn every_flipped_bit_is_a_forgery() {
-        let bytes = URL_SAFE_NO_PAD.decode(ring().seal_token(&token())).unwrap();
-        for bit in 0..bytes.len() * 8 {
-            let mut bytes = bytes.clone();
-            bytes[bit / 8] ^= 1 << (bit % 8);
-            let refusal = ring()
-                .open_token(&URL_SAFE_NO_PAD.encode(bytes))
-                .unwrap_err();
-            assert_eq!(refusal.reason, Reason::TokenForged, "bit {bit}");
-        }
-    }
-
-    /// `TEST_MUTATIONS=1000000 tests/run mutated` is the long run.
-    #[test]
-    fn no_mutated_token_opens() {
-        const ALPHABET: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let wanted = std::env::var("TEST_MUTATIONS").map_or(20_000, |n| n.parse().unwrap());
-        let mut file = file();
-        file.add([8; 32]).unwrap();
-        let ring = KeyRing::new(&file).unwrap();
-        let made = |n: u8| TapToken {
-            nonce: [n; 8],
-            ..token()
-        };
-        let made: Vec<_> = (0..16).map(|n| ring.seal_token(&made(n))).collect();
-        let mut draw = 1_u64;
-        let mut below = |n: usize| {
-            // Knuth's; the same mutations each time.
-            draw = draw
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (draw >> 33) as usize % n
-        };
-        let (mut tried, mut opened) = (0, 0);
-        while tried < wanted {
-            let mut text = made[below(16)].clone().into_bytes();
-            let (at, to) = (below(64), below(64));
-            match below(8) {
-                0..3 => {
-                    for _ in 0..=below(3) {
-                        text[below(64)] = ALPHABET[below(64)];
-                    }
-                }
-                3 => text.swap(at, to),
-                4 => text[at..].copy_from_slice(&made[below(16)].as_bytes()[at..]),
-                5 => text[at..].rotate_left(1),
-                6 => text[at] = b"+/= %.\n\0"[below(8)],
-                _ => {
-                    text.truncate(at);
-                    text.extend(vec![ALPHABET[to]; below(80)]);
-                }
-            }
-            let text = String::from_utf8(text).unwrap();
-            if !made.contains(&text) {
-                tried += 1;
-                opened += usize::from(ring.open_token(&text).is_ok());
-            }
-        }
-        assert_eq!(opened, 0, "of {tried}");
-    }
-
-    #[test]
-    fn what_an_older_key_sealed_still_opens() {
-        let mut file = file();
-        let old = KeyRing::new(&file).unwrap();
-        let (text, sealed) = (
-            old.seal_token(&token()),
-            old.seal("here", b"secret", [1; 16]),
-        );
-
-        let id = file.add([8; 32]).unwrap();
-        assert!(file.activate(id));
-        let new = KeyRing::new(&file).unwrap();
-        assert_eq!(new.open_token(&text).unwrap(), token());
-        assert_eq!(&**new.open("here", &sealed).unwrap(), b"secret");
-        assert_eq!(new.viewer_hash("v"), old.viewer_hash("v"));
-        assert_eq!(new.tap_id(&text), old.tap_id(&text));
-        assert_ne!(new.seal_token(&token()), text);
-        assert_eq!(
-            old.open_token(&new.seal_token(&token()))
-                .unwrap_err()
-                .reason,
-            Reason::TokenForged
-        );
-    }
-
-    #[test]
-    fn what_is_sealed_opens_only_in_its_place() {
-        let sealed = ring().seal("here", b"secret", [1; 16]);
-        assert!(!sealed.windows(6).any(|w| w == b"secret"));
-        assert!(ring().open("there", &sealed).is_err());
-        assert!(ring().open("here", &sealed[1..]).is_err());
-        assert!(ring().open("here", &[]).is_err());
-
-        let page = ring().seal_cursor("cards of a", "card-1");
-        assert_eq!(ring().open_cursor("cards of a", &page).unwrap(), "card-1");
-        assert!(ring().open_cursor("cards of b", &page).is_err());
-    }
-
-    #[test]
-    fn a_token_is_one_tap_and_its_id_says_nothing_without_the_key() {
-        let text = ring().seal_token(&token());
-        let other = TapToken {
-            nonce: [8; 8],
-            ..token()
-        };
-        let id = ring().tap_id(&text);
-        assert_eq!(id, ring().tap_id(&text));
-        assert_eq!(id.get_version_num(), 8);
-        assert_ne!(id, ring().tap_id(&ring().seal_token(&other)));
-        assert_ne!(
-            id,
-            KeyRing::new(&KeyFile::new([8; 64])).unwrap().tap_id(&text)
-        );
-    }
-
-    #[test]
-    fn a_check_is_known_to_its_keys_alone_and_outlives_rotation() {
-        let mut rotated = file();
-        let sealed = KeyRing::new(&rotated).unwrap().seal_check([1; 16]);
-        assert!(ring().knows_check(&sealed));
-        let id = rotated.add([8; 32]).unwrap();
-        assert!(rotated.activate(id));
-        assert!(KeyRing::new(&rotated).unwrap().knows_check(&sealed));
-
-        let (mut other_key, mut other_index) = ([7; 64], [7; 64]);
-        (other_key[63], other_index[0]) = (8, 8);
-        for random in [other_key, other_index] {
-            let other = KeyRing::new(&KeyFile::new(random)).unwrap();
-            assert!(!other.knows_check(&sealed));
-        }
-    }
-
-    #[test]
-    fn a_key_file_reads_back_and_shows_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("keys.toml");
-        let mut written = file();
-        written.add([8; 32]);
-        written.write(&path).unwrap();
-        let read = KeyFile::read(&path).unwrap();
-        assert_eq!(read.text(), written.text());
-        let index = base64::engine::general_purpose::STANDARD.encode([7; 32]);
-        assert!(written.text().contains(&index));
-        assert!(!format!("{read:?}").contains(&index));
-
-        std::fs::write(&path, "active = 1\nindex = \"c2VjcmV0\"\nkeys = []\n").unwrap();
-        let problem = KeyFile::read(&path).unwrap_err().to_string();
-        assert!(!problem.contains("c2VjcmV0"), "{problem}");
-    }
-
-    proptest! {
-        #[test]
-        fn random_bytes_are_never_a_token(text in ".{0,80}", bytes in any::<[u8; 48]>()) {
-            prop_assert!(ring().open_token(&text).is_err());
-            let forged = ring().open_token(&URL_SAFE_NO_PAD.encode(bytes)).unwrap_err();
-            prop_assert_eq!(forged.reason, Reason::TokenForged);
-            prop_assert!(ring().open_cursor("cards", &text).is_err());
-        }
-    }
-}
+mod tests;

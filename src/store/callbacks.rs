@@ -72,6 +72,9 @@ impl<C: ConnectionTrait> Db<C> {
 impl Tx {
     /// These are worked off. What they said is gone; that they came is still known.
     pub async fn callbacks_done(&self, nos: &[i64]) -> Result<()> {
+        if nos.is_empty() {
+            return Ok(());
+        }
         Entity::update_many()
             .col_expr(Column::Body, Expr::val(Vec::<u8>::new()))
             .col_expr(Column::NextTime, Expr::val(None::<i64>))

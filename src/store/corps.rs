@@ -51,6 +51,20 @@ impl<C: ConnectionTrait> Db<C> {
             .collect()
     }
 
+    /// A page of corps' ids after this one, whether or not the rest of their rows reads.
+    pub async fn corp_ids_page(&self, after: &str, limit: u64) -> Result<Vec<String>> {
+        Ok(Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::Id.gt(after))
+            .filter(Column::DeleteTime.is_null())
+            .order_by_asc(Column::Id)
+            .limit(limit)
+            .into_tuple()
+            .all(&self.0)
+            .await?)
+    }
+
     /// How many corps there are, without those deleted.
     pub async fn count_corps(&self) -> Result<u64> {
         Ok(Entity::find()

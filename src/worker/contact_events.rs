@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{metrics::Metrics, ticks};
-use crate::app::{App, Result, Worked};
+use crate::app::{App, Result, Tally, Worked};
 
 /// Between two looks for callbacks that another replica took in, or that were put off.
 const POLL: Duration = Duration::from_secs(1);
@@ -61,13 +61,15 @@ async fn pull(app: &App, metrics: &Metrics, holder: &str) {
         if Instant::now() < due {
             continue;
         }
-        match app.pull_contacts(holder).await {
-            Ok(None) => {}
-            Ok(Some(events)) => {
-                metrics.count(&events);
-                due = Instant::now() + app.rules.sync;
-            }
-            Err(error) => tracing::warn!(%error, "pull of contacts put off"),
+        let mut events = Tally::new();
+        let led = app.pull_contacts(holder, &mut events).await;
+        metrics.count(&events);
+        if let Err(error) = &led {
+            tracing::warn!(%error, "pull of contacts put off");
+        }
+        // A round that failed is not begun again at once, or it would ask WeCom all the time.
+        if led.unwrap_or(true) {
+            due = Instant::now() + app.rules.sync;
         }
     }
 }

@@ -38,7 +38,7 @@ impl Metrics {
         );
         registry.register(
             "mingpian_wecom_callbacks_given_up",
-            "Callbacks that were kept and never read",
+            "Callbacks that were kept and came to nothing: they never read, or their work never went",
             metrics.given_up.clone(),
         );
         metrics

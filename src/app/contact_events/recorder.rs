@@ -109,7 +109,9 @@ impl<'a> Recorder<'a> {
                 tracing::warn!("a contact has more events than are kept");
             }
             let Some(changes) = changes else { continue };
-            self.tx.remove_contact_events(&changes.gone).await?;
+            if !changes.gone.is_empty() {
+                self.tx.remove_contact_events(&changes.gone).await?;
+            }
             for (id, event) in &changes.changed {
                 self.tx.change_contact_event(*id, event).await?;
             }

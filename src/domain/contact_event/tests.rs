@@ -326,6 +326,13 @@ fn a_token_credits_within_its_window_and_where_what_was_tapped_named_the_corp() 
         link: Some(link()),
         ..known()
     };
+    let revoked = |after| Known {
+        link: Some(Link {
+            revoke_time: Some(Micros::from_seconds(ISSUED + after)),
+            ..link()
+        }),
+        ..known()
+    };
     let gone = || Known {
         merchant: None,
         names_corp: false,
@@ -350,6 +357,27 @@ fn a_token_credits_within_its_window_and_where_what_was_tapped_named_the_corp() 
             "after a link's",
             published,
             linked(),
+            37 * DAY + 1,
+            Err(StateExpired),
+        ),
+        (
+            "a week after a link was revoked",
+            published,
+            revoked(DAY),
+            8 * DAY,
+            Ok(()),
+        ),
+        (
+            "later",
+            published,
+            revoked(DAY),
+            8 * DAY + 1,
+            Err(StateExpired),
+        ),
+        (
+            "revoked when it had expired",
+            published,
+            revoked(40 * DAY),
             37 * DAY + 1,
             Err(StateExpired),
         ),

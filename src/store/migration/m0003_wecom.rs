@@ -54,7 +54,6 @@ impl MigrationTrait for Migration {
             index("callbacks_next", "callbacks", &["next_time"]),
             index("callbacks_time", "callbacks", &["time"]),
             unique("contact_events_id", "contact_events", &["id"]),
-            index("contact_events_contact", "contact_events", &["contact"]),
             index(
                 "contact_events_merchant",
                 "contact_events",

@@ -15,6 +15,7 @@ use tonic::Code;
 
 use super::sender::{CORP_ID, Sender, Told, corp};
 use crate::{
+    lifecycle::{column, database},
     on_both_engines,
     support::{
         Engine, LINK, TestServer, create_card, fields, on_note, phone, place, refused, tap, viewer,
@@ -124,6 +125,15 @@ impl Scene {
             .into_inner()
     }
 
+    /// How long the bodies of all callbacks are.
+    async fn bodies(&self) -> Vec<String> {
+        let db = database(&self.server.scratch).await;
+        let sql = "SELECT CAST(length(body) AS text) FROM callbacks";
+        let bodies = column(&db, sql).await;
+        db.close().await.unwrap();
+        bodies
+    }
+
     /// Once nothing waits any more, and there are so many, the first learned of first.
     async fn events(&self, parent: &str, wanted: usize) -> Vec<pb::ContactEvent> {
         let until = Instant::now() + Duration::from_secs(20);
@@ -188,6 +198,8 @@ async fn an_add_is_credited_to_the_tap_that_led_to_it(engine: Engine) {
             Type::Removed
         ]
     );
+    let keys = &s.server.app.keys;
+    let viewer = keys.viewer_of("klook", keys.viewer_hash("v-1"));
     for event in &events {
         assert_eq!(event.corp, "corps/klook");
         assert_eq!(event.merchant, "merchants/klook");
@@ -199,7 +211,8 @@ async fn an_add_is_credited_to_the_tap_that_led_to_it(engine: Engine) {
         assert_eq!(event.tap_event_id, s.tap_event);
         assert_eq!(
             event.viewer,
-            format!("{:016x}", s.server.app.keys.viewer_hash("v-1"))
+            format!("{viewer:016x}"),
+            "as this merchant knows the viewer"
         );
         assert_eq!(event.source(), Source::Callback);
         assert_eq!(event.unattributed(), Unattributed::Unspecified);
@@ -373,6 +386,7 @@ async fn what_is_balance_or_unknown_is_no_event(engine: Engine) {
         s.now(),
     ))
     .await;
+    assert_eq!(s.bodies().await.len(), 1, "the balance alone is kept");
     s.added("wo-1", &s.token).await;
     s.events("corps/klook", 1).await;
 }
@@ -411,9 +425,12 @@ async fn a_callback_that_does_not_read_keeps_no_other(engine: Engine) {
     let metrics = format!("http://{}/metrics", s.server.admin);
     let metrics = reqwest::get(metrics).await.unwrap().text().await.unwrap();
     assert!(
-        metrics.contains("mingpian_wecom_callbacks_given_up_total 1\n"),
+        metrics.contains("mingpian_wecom_callbacks_given_up_total 2\n"),
         "{metrics}"
     );
+    for body in s.bodies().await {
+        assert_eq!(body, "0", "what they said is gone");
+    }
     s.server.clock.advance(3 * DAY);
     s.server.app.sweep().await.unwrap();
     let kept = store

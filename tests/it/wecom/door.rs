@@ -13,8 +13,11 @@ use mingpian::{
 };
 use reqwest::{Client, Response};
 use sea_orm::{ConnectionTrait, Database, SqliteTransactionMode, Statement, TransactionTrait};
-use tokio::{io::AsyncWriteExt, net::TcpStream};
 use url::form_urlencoded::byte_serialize;
+
+mod load;
+mod refused;
+mod rotation;
 
 use crate::{
     on_both_engines,
@@ -25,7 +28,6 @@ on_both_engines!(
     what_wecom_publishes_is_answered,
     an_event_that_comes_again_is_one_row,
     a_replay_a_day_later_is_refused,
-    the_secrets_before_a_rotation_hold_for_a_day,
     while_the_store_is_away_wecom_is_asked_to_come_again,
 );
 
@@ -229,39 +231,6 @@ async fn a_replay_a_day_later_is_refused(engine: Engine) {
     assert_eq!(door.rows().await, 2);
 }
 
-async fn the_secrets_before_a_rotation_hold_for_a_day(engine: Engine) {
-    let door = Door::open(engine, "").await;
-    let key = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
-    let request = pb::UpdateCorpRequest {
-        corp: Some(pb::Corp {
-            name: "corps/klook".into(),
-            callback_token: "another".into(),
-            encoding_aes_key: key.into(),
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    let mut corps = WecomServiceClient::new(door.server.channel().await);
-    corps.update_corp(request).await.unwrap();
-    let new = Envelope::new("another".into(), &key.into()).unwrap();
-    let mixed = Envelope::new("another".into(), &KEY.into()).unwrap();
-    let tell = async |envelope, user| door.tell_as(envelope, CORP_ID, &door.added(user)).await;
-    assert_eq!(tell(&new, "wo-1").await, 200);
-    assert_eq!(tell(&door.envelope, "wo-2").await, 200);
-    assert_eq!(tell(&mixed, "wo-3").await, 403);
-    door.server.clock.advance(Duration::from_secs(24 * 60 * 60));
-    assert_eq!(tell(&door.envelope, "wo-4").await, 403);
-    assert_eq!(tell(&new, "wo-5").await, 200);
-    assert_eq!(door.rows().await, 3);
-
-    let request = pb::DeleteCorpRequest {
-        name: "corps/klook".into(),
-        ..Default::default()
-    };
-    corps.delete_corp(request).await.unwrap();
-    assert_eq!(tell(&new, "wo-6").await, 403, "the corp is deleted");
-}
-
 async fn while_the_store_is_away_wecom_is_asked_to_come_again(engine: Engine) {
     let door = Door::open(engine, "[limits]\ndeadline_seconds = 2").await;
     let (add, url) = (door.added(USER), &door.server.scratch.url);
@@ -298,138 +267,6 @@ async fn while_the_store_is_away_wecom_is_asked_to_come_again(engine: Engine) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_forged_signature_is_taken() {
-    let door = Door::open(Engine::Sqlite, "").await;
-    let (query, encrypt) = door.sealed(&door.envelope, CORP_ID, &door.added(USER));
-    let (right, rest) = query["msg_signature=".len()..].split_at(40);
-    let mut forged = vec![String::new(), right[..39].into(), right.to_uppercase()];
-    forged.extend([
-        format!("{right}0"),
-        format!("+{right}"),
-        right.chars().rev().collect(),
-    ]);
-    for place in 0..40 {
-        for digit in "0123456789abcdef"
-            .chars()
-            .filter(|d| !right[place..].starts_with(*d))
-        {
-            let mut other = right.to_owned();
-            other.replace_range(place..=place, &digit.to_string());
-            forged.push(other);
-        }
-    }
-    forged.extend((0..600_u128).map(|n| format!("{:040x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))));
-    assert!(forged.len() > 1200);
-    for some in forged.chunks(32) {
-        let posts = some.iter().map(async |signature| {
-            let query = format!("msg_signature={signature}{rest}");
-            let answer = door.post("klook", &query, to_post(CORP_ID, &encrypt)).await;
-            (answer.status().as_u16(), answer.text().await.unwrap())
-        });
-        for (answer, signature) in join_all(posts).await.into_iter().zip(some) {
-            assert_eq!(answer, (403, String::new()), "{signature}");
-        }
-    }
-    for (changed, other) in [("timestamp=1", "timestamp=2"), ("nonce=1", "nonce=2")] {
-        let query = query.replace(changed, other);
-        let answer = door.post("klook", &query, to_post(CORP_ID, &encrypt)).await;
-        assert_eq!(answer.status(), 403, "{query}");
-    }
-    assert_eq!(door.rows().await, 0);
-    let answer = door.post("klook", &query, to_post(CORP_ID, &encrypt)).await;
-    assert_eq!(answer.status(), 200, "the right one");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_is_not_meant_learns_nothing() {
-    let door = Door::open(Engine::Sqlite, "").await;
-    let add = door.added(USER);
-    let other = Envelope::new("QDG6eL".into(), &KEY.into()).unwrap();
-    assert_eq!(door.tell_as(&other, CORP_ID, &add).await, 403);
-    assert_eq!(
-        door.tell_as(&door.envelope, "wx5823bf96d3bd56c8", &add)
-            .await,
-        403
-    );
-    assert_eq!(door.tell_as(&door.envelope, "", &add).await, 403);
-    assert_eq!(
-        door.tell_as(&door.envelope, "WX5823BF96D3BD56C7", &add)
-            .await,
-        200
-    );
-
-    let (query, encrypt) = door.sealed(&door.envelope, CORP_ID, &door.added("wo-2"));
-    let body = || to_post(CORP_ID, &encrypt);
-    let forged = query.replace("msg_signature=", "msg_signature=0");
-    let said = async |corp: &str, query: &str| {
-        let answer = door.post(corp, query, body()).await;
-        let mut headers = answer.headers().clone();
-        headers.remove("x-request-id");
-        headers.remove("date");
-        (answer.status(), headers, answer.text().await.unwrap())
-    };
-    let no_corp = said("nobody", &query).await;
-    assert_eq!(no_corp.0, 403);
-    for (corp, query) in [("klook", &forged), ("KLOOK", &query), ("%ff", &query)] {
-        assert_eq!(said(corp, query).await, no_corp, "{corp}");
-    }
-    let echo = format!("{ECHO_QUERY}&echostr={ECHO}");
-    assert_eq!(door.get("nobody", &echo).await, (403, String::new()));
-    assert_eq!(door.get("klook", ECHO_QUERY).await, (403, String::new()));
-    assert_eq!(door.get("klook", "").await, (403, String::new()));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_callback_is_refused() {
-    let door = Door::open(Engine::Sqlite, "").await;
-    let laughs: String = (1..10)
-        .map(|n| format!("<!ENTITY l{n} \"{}\">", format!("&l{};", n - 1).repeat(10)))
-        .collect();
-    let laughs = format!("<!DOCTYPE xml [<!ENTITY l0 \"ha\">{laughs}]>");
-    let add = door.added(USER);
-    let deep = format!("{}{}", "<a>".repeat(5000), "</a>".repeat(5000));
-    let began = Instant::now();
-    for message in [
-        "hello".to_owned(),
-        String::new(),
-        "{\"CreateTime\":1}".into(),
-        format!("{laughs}{add}"),
-        laughs.clone() + &add.replace(STATE, "]]>&l9;<![CDATA["),
-        add.replace("<xml>", &format!("<xml>{deep}")),
-        add.replace("</xml>", ""),
-        add.replace(USER, &"w".repeat(257)),
-    ] {
-        assert_eq!(door.tell(&message).await, 400, "{message}");
-    }
-    let (query, encrypt) = door.sealed(&door.envelope, CORP_ID, &add);
-    let body = to_post(CORP_ID, &encrypt);
-    for (bad, status) in [
-        (String::new(), 400),
-        ("hello".into(), 400),
-        (format!("{laughs}{body}"), 400),
-        (body.replace("<xml>", &format!("<xml>{deep}")), 400),
-        (body.replace("Encrypt", "Other"), 400),
-        (to_post(CORP_ID, "not base64"), 403),
-        (format!("{body}{}", " ".repeat(64 * 1024)), 413),
-    ] {
-        let answer = door.post("klook", &query, bad).await;
-        assert_eq!(
-            (answer.status().as_u16(), answer.text().await.unwrap()),
-            (status, String::new())
-        );
-    }
-    assert!(began.elapsed() < Duration::from_secs(10));
-    let put = door
-        .client
-        .put(door.url("klook", &query))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(put.status(), 405);
-    assert_eq!(door.rows().await, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_a_callback_tells_is_sealed_in_the_store() {
     let door = Door::open(Engine::Sqlite, "").await;
     assert_eq!(door.tell(&door.added(USER)).await, 200);
@@ -446,67 +283,4 @@ async fn what_a_callback_tells_is_sealed_in_the_store() {
         assert!(!within(&metrics, word), "{word}");
     }
     assert!(!metrics.contains("klook"));
-}
-
-/// Callbacks whose senders dawdle take no place from taps, nor for long from others.
-#[tokio::test(flavor = "multi_thread")]
-async fn callbacks_and_taps_do_not_stand_in_each_others_way() {
-    let door = Door::open(
-        Engine::Sqlite,
-        "[limits]\nconcurrency = 1\ndeadline_seconds = 3",
-    )
-    .await;
-    let mut slow = Vec::new();
-    for _ in 0..64 {
-        let mut stream = TcpStream::connect(door.server.http).await.unwrap();
-        let head =
-            "POST /wecom/callback/klook?a=b HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n";
-        stream.write_all(head.as_bytes()).await.unwrap();
-        slow.push(stream);
-    }
-    let began = Instant::now();
-    while door.tell(&door.added("wo-1")).await != 503 {
-        assert!(began.elapsed() < Duration::from_secs(2), "not one is shed");
-    }
-    let tap = format!("http://{}/t/nothing", door.server.http);
-    let tap = door.client.get(tap).send().await.unwrap();
-    assert_eq!(tap.status(), 404, "a tap has its own place");
-    while door.tell(&door.added("wo-2")).await != 200 {
-        assert!(
-            began.elapsed() < Duration::from_secs(10),
-            "the slow keep their places"
-        );
-    }
-    let metrics = door.metrics().await;
-    assert!(
-        metrics.contains("kind=\"UNREAD\",outcome=\"late\""),
-        "{metrics}"
-    );
-}
-
-/// WeCom waits for 5 s; the figures are for who runs this with `--no-capture`.
-#[tokio::test(flavor = "multi_thread")]
-async fn callbacks_under_load_are_answered_in_time() {
-    for engine in [Engine::Sqlite, Engine::Postgres] {
-        let door = Door::open(engine, "").await;
-        let (mut took, began) = (Vec::new(), Instant::now());
-        for batch in 0..50 {
-            let tells = (0..16).map(async |n| {
-                let (message, began) = (door.added(&format!("wo-{batch}-{n}")), Instant::now());
-                assert_eq!(door.tell(&message).await, 200);
-                began.elapsed()
-            });
-            took.extend(join_all(tells).await);
-        }
-        took.sort_unstable();
-        let (rate, all) = (800.0 / began.elapsed().as_secs_f64(), took.len());
-        println!(
-            "{engine:?}: {all} callbacks, 16 at once, {rate:.0}/s; p50 {:?} p99 {:?} most {:?}",
-            took[all / 2],
-            took[all * 99 / 100],
-            took[all - 1]
-        );
-        assert!(took[all - 1] < Duration::from_secs(5));
-        assert_eq!(door.rows().await, 800);
-    }
 }

@@ -6,6 +6,7 @@ mod credit;
 mod door;
 mod fake;
 mod pull;
+mod replicas;
 mod sender;
 mod serving;
 mod taps;

@@ -6,18 +6,26 @@ use mingpian::{
     api::pb::{
         self, contact_event::Source, contact_event::Type, wecom_service_client::WecomServiceClient,
     },
+    app::Tally,
     config::Settings,
-    wecom::fake::{Fake, Friends},
+    domain::Micros,
+    wecom::fake::{Fake, Fault, Friends, Switch},
 };
+use sea_orm::ConnectionTrait;
 use tokio::time::sleep;
 
 use super::sender::{CORP_ID, Sender, Told, corp};
 use crate::{
+    lifecycle::database,
     on_both_engines,
     support::{Clock, Engine, Scratch, TestServer, create_card, get_menu, in_menu, place},
 };
 
-on_both_engines!(what_was_missed_is_pulled_once_and_credited);
+on_both_engines!(
+    what_was_missed_is_pulled_once_and_credited,
+    a_corp_or_a_link_that_does_not_go_keeps_no_other,
+    a_pull_ends_where_another_replica_leads,
+);
 
 /// A server, a fake WeCom that calls nobody back, and a link in a chat menu.
 struct Scene {
@@ -38,17 +46,10 @@ impl Scene {
         let server = TestServer::on(scratch, &settings).await;
         let mut corps = WecomServiceClient::new(server.channel().await);
         corps.create_corp(corp("klook", CORP_ID)).await.unwrap();
-        let request = pb::CreateAcquisitionLinkRequest {
-            parent: "corps/klook".into(),
-            acquisition_link: Some(pb::AcquisitionLink {
-                display_name: "Klook".into(),
-                user_ids: vec!["zhangsan".into()],
-                ..Default::default()
-            }),
-            acquisition_link_id: "main".into(),
-            ..Default::default()
-        };
-        let link = corps.create_acquisition_link(request).await.unwrap();
+        let link = corps
+            .create_acquisition_link(request("main"))
+            .await
+            .unwrap();
         let mut card = create_card("klook", "main");
         card.card.as_mut().unwrap().contacts = vec![contact()];
         server.cards().await.create_card(card).await.unwrap();
@@ -91,9 +92,11 @@ impl Scene {
         // The worker's lease is over.
         self.server.clock.advance(Duration::from_secs(61));
         let app = &self.server.app;
-        let found = app.pull_contacts("tests").await.unwrap();
+        let mut found = Tally::new();
+        let led = app.pull_contacts("tests", &mut found).await.unwrap();
+        assert!(led, "the lease");
         app.leave_contacts("tests").await.unwrap();
-        found.expect("the lease").values().sum()
+        found.values().sum()
     }
 
     async fn events(&self, wanted: usize) -> Vec<pb::ContactEvent> {
@@ -113,6 +116,19 @@ impl Scene {
             assert!(Instant::now() < until, "not {wanted}: {events:#?}");
             sleep(Duration::from_millis(20)).await;
         }
+    }
+}
+
+fn request(id: &str) -> pb::CreateAcquisitionLinkRequest {
+    pb::CreateAcquisitionLinkRequest {
+        parent: "corps/klook".into(),
+        acquisition_link: Some(pb::AcquisitionLink {
+            display_name: "Klook".into(),
+            user_ids: vec!["zhangsan".into()],
+            ..Default::default()
+        }),
+        acquisition_link_id: id.into(),
+        ..Default::default()
     }
 }
 
@@ -193,4 +209,52 @@ async fn what_was_missed_is_pulled_once_and_credited(engine: Engine) {
     let last = s.events(5).await.pop().unwrap();
     assert_eq!((last.source(), last.r#type()), (Source::Pull, Type::Added));
     assert_eq!(last.merchant, "merchants/klook");
+}
+
+/// What one contact has does not read, nor does one corp; and a link is not served any more.
+async fn a_corp_or_a_link_that_does_not_go_keeps_no_other(engine: Engine) {
+    let (s, _) = Scene::new(engine).await;
+    s.tap("channel-7", "anna");
+    assert_eq!(s.pull().await, 1);
+    let mut corps = WecomServiceClient::new(s.server.channel().await);
+    corps.create_corp(corp("before", CORP_ID)).await.unwrap();
+    let other = corps.create_acquisition_link(request("other")).await;
+    let uri = other.unwrap().into_inner().uri;
+    let db = database(&s.server.scratch).await;
+    for damage in [
+        "UPDATE contact_histories SET body = 'damaged'",
+        "UPDATE corps SET merchants = 'damaged' WHERE id = 'before'",
+        // WeCom said so.
+        "UPDATE acquisition_links SET state = 3 WHERE id = 'other'",
+    ] {
+        db.execute_unprepared(damage).await.unwrap();
+    }
+    db.close().await.unwrap();
+    let uri = format!("{uri}?customer_channel=channel-7");
+    s.fake.tap(&uri, "bert").friends.expect("an add");
+    assert_eq!(s.pull().await, 1);
+    s.events(2).await;
+}
+
+async fn a_pull_ends_where_another_replica_leads(engine: Engine) {
+    let (s, _) = Scene::new(engine).await;
+    s.tap("channel-7", "anna");
+    s.server.clock.advance(Duration::from_secs(61));
+    let app = s.server.app.clone();
+    s.fake.fail(Switch::for_good("customer", Fault::Slow(500)));
+    let mut found = Tally::new();
+    let other = async {
+        sleep(Duration::from_millis(200)).await;
+        s.server.clock.advance(Duration::from_secs(61));
+        let now = s.server.clock.now();
+        let until = Micros(i64::MAX);
+        // The server's own may be quicker.
+        app.store
+            .take_lease("contacts", "other", now, until)
+            .await
+            .unwrap();
+    };
+    let (led, ()) = tokio::join!(app.pull_contacts("tests", &mut found), other);
+    assert!(!led.unwrap(), "another leads");
+    assert_eq!(found, Tally::new());
 }
