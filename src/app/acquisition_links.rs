@@ -4,6 +4,7 @@
 
 mod confirm;
 mod errands;
+mod look;
 mod sync;
 
 use std::time::Duration;

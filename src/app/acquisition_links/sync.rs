@@ -1,7 +1,7 @@
 //! What WeCom did without our asking: links that are gone or read otherwise, links made twice,
 //! and what is left of the quota.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use crate::{
     app::{App, Result},
@@ -71,11 +71,10 @@ impl App {
         credentials: &Credentials,
     ) -> Result<Result<(), Error>> {
         let asked = self.ambient.now();
-        let (strays, ids) = match self.strays(corp, credentials).await? {
-            Ok(found) => found,
+        let look = match self.look(corp, credentials).await? {
+            Ok(look) => look,
             Err(error) => return Ok(Err(error)),
         };
-        let ids: HashSet<_> = ids.into_iter().collect();
         let links = self.store.reads().every_acquisition_link(corp).await?;
         for link in &links {
             let Some(made) = &link.made else { continue };
@@ -84,20 +83,20 @@ impl App {
             if link.delete_time.is_some() || link.pending.is_some() || link.update_time >= asked {
                 continue;
             }
-            let detail = if ids.contains(&made.link_id) {
-                match self
-                    .patiently(self.wecom.link(credentials, &made.link_id))
-                    .await
-                {
-                    Ok(detail) => detail,
-                    Err(error) => return Ok(Err(error)),
+            // Whatever the listing says: only a link that is asked for and not known is gone.
+            let detail = self.wecom.link(credentials, &made.link_id);
+            let detail = match self.patiently(detail).await {
+                Ok(detail) => detail,
+                // Of this one nothing is known; the others go on.
+                Err(Error::Refused { code }) => {
+                    tracing::debug!(link = link.no, code, "WeCom does not say how a link is");
+                    continue;
                 }
-            } else {
-                None
+                Err(error) => return Ok(Err(error)),
             };
             self.sync_link(link, detail, asked).await?;
         }
-        for stray in &strays {
+        for stray in &look.strays {
             if is_extra(stray, &links) {
                 self.remove_extra(credentials, &stray.made).await;
             }
