@@ -110,6 +110,7 @@ impl App {
             made: None,
             state: LinkState::Creating,
             state_time: write.now,
+            gone: false,
             pending: Some(Pending::Create),
             version: 1,
             create_time: write.now,

@@ -27,9 +27,13 @@ impl Look {
     /// Those that carry the link's tag.
     pub(super) fn tagged(&self, link: &AcquisitionLink) -> Vec<&LinkDetail> {
         let tag = Some(link.tag.as_str());
-        let mine = |stray: &&LinkDetail| untagged(&stray.spec.name).1 == tag;
-        self.strays.iter().filter(mine).collect()
+        self.strays.iter().filter(|s| tag_of(s) == tag).collect()
     }
+}
+
+/// What a link at WeCom is told by.
+pub(super) fn tag_of(detail: &LinkDetail) -> Option<&str> {
+    untagged(detail.name.as_deref()?).1
 }
 
 impl App {
@@ -40,7 +44,7 @@ impl App {
         credentials: &Credentials,
     ) -> Result<Result<Look, Error>> {
         let time = self.ambient.now();
-        let ids = match self.link_ids(credentials).await {
+        let ids = match self.wecom.every_link(credentials).await {
             Ok(ids) => ids,
             Err(error) => return Ok(Err(error)),
         };
@@ -58,20 +62,6 @@ impl App {
         }
         strays.sort_by_key(|stray| stray.create_time);
         Ok(Ok(Look { time, strays }))
-    }
-
-    async fn link_ids(&self, corp: &Credentials) -> Result<Vec<String>, Error> {
-        let (mut ids, mut cursor) = (Vec::new(), None);
-        loop {
-            let page = self.wecom.list_links(corp, cursor.as_deref());
-            let page = self.patiently(page).await?;
-            ids.extend(page.items);
-            // WeCom never says so, but a cursor that stands still must not go round for ever.
-            if page.next.is_none() || page.next == cursor {
-                return Ok(ids);
-            }
-            cursor = page.next;
-        }
     }
 
     /// Deletes those found that are not the one that was kept. Where none was, the link's

@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
+use super::{confirm::said, look::tag_of};
 use crate::{
     app::{App, Result},
-    domain::{
-        AcquisitionLink, Corp, LinkState, Micros,
-        acquisition::{Made, untagged},
-    },
+    domain::{AcquisitionLink, Corp, LinkState, Micros, acquisition::Made},
     store::{Tx, WECOM},
     wecom::{Credentials, Error, LinkDetail},
 };
@@ -111,12 +109,9 @@ impl App {
         detail: Option<LinkDetail>,
         asked: Micros,
     ) -> Result<()> {
-        let now = self.ambient.now();
         let changed = match &detail {
             None => link.state != LinkState::Unavailable,
-            Some(LinkDetail { spec, .. }) => link
-                .said(&spec.name, spec.range.clone(), spec.skip_verify, now)
-                .is_some(),
+            Some(detail) => link.gone || said(link, detail) != *link,
         };
         if changed {
             self.as_wecom_has_it(link, detail, asked).await?;
@@ -169,7 +164,7 @@ impl App {
         if !news {
             return Ok(());
         }
-        if link.state == state {
+        if link.state == state && !link.gone {
             return Ok(tx.save_state_time(link.no, at).await?);
         }
         let next = link.to(state, at, self.ambient.now());
@@ -180,7 +175,7 @@ impl App {
 /// Whether a link that we do not know by its id carries the tag of one that is in use under
 /// another id, or of one that is deleted.
 fn is_extra(stray: &LinkDetail, links: &[AcquisitionLink]) -> bool {
-    let Some(tag) = untagged(&stray.spec.name).1 else {
+    let Some(tag) = tag_of(stray) else {
         return false;
     };
     let other = |made: &Made| made.link_id != stray.made.link_id;

@@ -26,6 +26,7 @@ pub struct Model {
     pub uri: Option<String>,
     pub state: i16,
     pub state_time: i64,
+    pub gone: bool,
     pub pending: Option<i16>,
     pub attempts: i32,
     /// When to ask WeCom again, where something is pending.
@@ -71,6 +72,7 @@ impl From<&AcquisitionLink> for Model {
             uri: made.map(|made| made.uri.as_str().to_owned()),
             state: link.state as i16,
             state_time: link.state_time.0,
+            gone: link.gone,
             pending: link.pending.map(|pending| pending as i16),
             attempts: 0,
             next_time: None,
@@ -107,6 +109,7 @@ impl Model {
             made,
             state: LinkState::from_number(self.state).ok_or_else(|| corrupt("state"))?,
             state_time: Micros(self.state_time),
+            gone: self.gone,
             pending: pending
                 .map(|pending| pending.ok_or_else(|| corrupt("pending")))
                 .transpose()?,

@@ -104,6 +104,7 @@ fn acquisition_links(m: &SchemaManager<'_>) -> TableCreateStatement {
         .col(id_column(m, "uri"))
         .col(column("state").small_integer().not_null())
         .col(time("state_time"))
+        .col(column("gone").boolean().not_null())
         .col(column("pending").small_integer())
         .col(column("attempts").integer().not_null())
         .col(maybe_time("next_time"))

@@ -496,8 +496,11 @@ async fn wecoms_word_is_taken_for_what_changed_there(engine: Engine) {
     // Nobody can change what is not there.
     let change = api.change_link(acquisition_link_of("gone"), &[]).await;
     refused(change, Code::FailedPrecondition, "WECOM_REFUSED");
-    // Changed, one that stopped to work is taken to work again.
     assert_eq!(api.made_links().await[1].state(), State::Unavailable);
+    // What WeCom knows again works again, by itself.
+    api.server.scratch.wecom.restore(gone.clone());
+    let back = |links: &[pb::AcquisitionLink]| links[1].state() == State::Active;
+    api.until(HOUR, back).await;
 }
 
 async fn a_quota_is_as_wecom_last_said(engine: Engine) {
