@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{SETTLE, confirm::pause_of, look::Look, spec};
+use super::{confirm::pause_of, look::Look, spec};
 use crate::{
     app::{App, Result},
     domain::{
@@ -116,7 +116,7 @@ impl App {
     ) -> Ended {
         match (link.pending, &link.made) {
             (Some(Pending::Create), None) => self.run_creation(corp, link, errand, look).await,
-            (Some(Pending::Update), Some(made)) => self.run_update(corp, link, made).await,
+            (Some(Pending::Update), Some(made)) => self.run_update(corp, link, errand, made).await,
             (Some(Pending::Delete), Some(made)) => self.run_deletion(corp, link, made).await,
             (Some(Pending::Delete), None) => {
                 self.run_blind_deletion(corp, link, errand, look).await
@@ -142,7 +142,7 @@ impl App {
             self.remove_extras(corp, &kept, &found).await;
             return Ok(Ok(()));
         }
-        if let Some(again) = self.unsettled(errand, look) {
+        if let Some(again) = self.unsettled(errand, look.time) {
             return Ok(Ok(self.save_errand(link, again).await?));
         }
         // From here on whoever else looks waits until this call has had its effect.
@@ -173,8 +173,25 @@ impl App {
         Ok(Ok(()))
     }
 
-    async fn run_update(&self, corp: &Credentials, link: &AcquisitionLink, made: &Made) -> Ended {
+    /// Tells WeCom the latest, when nothing told before can come after it.
+    async fn run_update(
+        &self,
+        corp: &Credentials,
+        link: &AcquisitionLink,
+        errand: Errand,
+        made: &Made,
+    ) -> Ended {
         let now = self.ambient.now();
+        if let Some(again) = self.unsettled(errand, now) {
+            return Ok(Ok(self.save_errand(link, again).await?));
+        }
+        let asking = Errand {
+            attempts: errand.attempts.saturating_add(1),
+            ..self.under_way(now, Some(now))
+        };
+        if !self.claim_errand(link, errand, asking).await? {
+            return Ok(Ok(()));
+        }
         let spec = spec(link);
         let changing = self.wecom.update_link(corp, &made.link_id, &spec);
         match self.patiently(changing).await {
@@ -186,12 +203,20 @@ impl App {
                 let reading = self.wecom.link(corp, &made.link_id);
                 match self.patiently(reading).await {
                     Ok(detail) => self.as_wecom_has_it(link, detail, now).await?,
-                    Err(error) => return Ok(Err(error)),
+                    Err(error) => return self.untold(link, asking, error).await,
                 }
             }
-            Err(error) => return Ok(Err(error)),
+            Err(Error::Unknown { .. }) => {}
+            Err(error) => return self.untold(link, asking, error).await,
         }
         Ok(Ok(()))
+    }
+
+    /// The call had no effect: it is made again before long.
+    async fn untold(&self, link: &AcquisitionLink, asking: Errand, error: Error) -> Ended {
+        let errand = self.later(asking.attempts, pause_of(&error));
+        self.claim_errand(link, asking, errand).await?;
+        Ok(Err(error))
     }
 
     async fn run_deletion(&self, corp: &Credentials, link: &AcquisitionLink, made: &Made) -> Ended {
@@ -216,24 +241,19 @@ impl App {
                 return Ok(Err(error));
             }
         }
-        match self.unsettled(errand, look) {
+        match self.unsettled(errand, look.time) {
             None => self.finished(link).await?,
             Some(again) => self.save_errand(link, again).await?,
         }
         Ok(Ok(()))
     }
 
-    /// When to look again for what this look may have come too early to see.
-    fn unsettled(&self, errand: Errand, look: &Look) -> Option<Errand> {
+    /// When to go on, where what was asked may yet have had no effect at `time`.
+    fn unsettled(&self, errand: Errand, time: Micros) -> Option<Errand> {
         let settled = self.effect_ends(errand.asked?);
-        (look.time < settled).then_some(Errand {
+        (time < settled).then_some(Errand {
             next: Some(settled),
             ..errand
         })
-    }
-
-    /// When what WeCom was asked then has had all its effect.
-    fn effect_ends(&self, asked: Micros) -> Micros {
-        asked + self.patience() + SETTLE
     }
 }

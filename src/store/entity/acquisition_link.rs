@@ -31,7 +31,7 @@ pub struct Model {
     pub attempts: i32,
     /// When to ask WeCom again, where something is pending.
     pub next_time: Option<i64>,
-    /// When WeCom was last asked to make it, where that may yet have an effect.
+    /// When WeCom was last asked to make or change it, where that may yet have an effect.
     pub asked_time: Option<i64>,
     pub version: i64,
     pub create_time: i64,

@@ -90,7 +90,7 @@ fn corps(m: &SchemaManager<'_>) -> TableCreateStatement {
 }
 
 /// `next_time`: when to ask WeCom again; none where nothing is pending. `asked_time`: when it was
-/// last asked to make the link, where that may yet have an effect.
+/// last asked to make or change the link, where that may yet have an effect.
 fn acquisition_links(m: &SchemaManager<'_>) -> TableCreateStatement {
     table("acquisition_links")
         .col(number())

@@ -102,6 +102,7 @@ impl World {
             customers: Vec::new(),
         };
         let answer = json!({"link": face(&link)});
+        self.ever_made.push(link.name.clone());
         self.links.push(link);
         Ok(answer)
     }
