@@ -4,6 +4,7 @@
 
 mod confirm;
 mod errands;
+mod look;
 mod sync;
 
 use std::time::Duration;
@@ -109,6 +110,7 @@ impl App {
             made: None,
             state: LinkState::Creating,
             state_time: write.now,
+            gone: false,
             pending: Some(Pending::Create),
             version: 1,
             create_time: write.now,
@@ -155,7 +157,7 @@ impl App {
         // Of two calls under way nobody knows which has the last word.
         let alone = old.pending.is_none();
         let errand = if alone {
-            self.under_way(write.now, None)
+            self.under_way(write.now, Some(write.now))
         } else {
             self.settled(write.now)
         };
@@ -185,7 +187,13 @@ impl App {
                 self.undo(call, &link, Some(old)).await?;
                 Err(refused(name, code).into())
             }
-            Err(wecom::Error::Away { .. } | wecom::Error::Unknown { .. }) => Ok(link),
+            Err(wecom::Error::Away { .. }) => {
+                let errand = self.later(0, None);
+                self.save_errand(&link, errand).await?;
+                Ok(link)
+            }
+            // Told again when this call has had its effect, or it might undo a later change.
+            Err(wecom::Error::Unknown { .. }) => Ok(link),
         }
     }
 
@@ -211,12 +219,9 @@ impl App {
         let alone = old.pending.is_none();
         let errand = match errand.asked {
             _ if !there => Errand::default(),
-            Some(asked) => Errand {
-                asked: Some(asked),
-                ..self.settled(asked)
-            },
-            None if alone => self.under_way(write.now, None),
-            None => self.settled(write.now),
+            Some(asked) if old.made.is_none() => self.settled(asked),
+            _ if alone => self.under_way(write.now, None),
+            _ => self.settled(write.now),
         };
         write
             .tx
@@ -306,9 +311,15 @@ impl App {
     /// Looked after when what was asked at `asked` has had all its effect.
     fn settled(&self, asked: Micros) -> Errand {
         Errand {
-            next: Some(asked + self.patience() + SETTLE),
+            next: Some(self.effect_ends(asked)),
+            asked: Some(asked),
             ..Errand::default()
         }
+    }
+
+    /// When what WeCom was asked then has had all its effect.
+    fn effect_ends(&self, asked: Micros) -> Micros {
+        asked + self.patience() + SETTLE
     }
 
     /// Counted under the corp's lock, or two writes would both be the last.

@@ -26,6 +26,9 @@ pub struct AcquisitionLink {
     pub state: LinkState,
     /// When WeCom said what `state` says; what it says of a time before no longer counts.
     pub state_time: Micros,
+    /// Whether it is unavailable because WeCom knew it no more: found again, it works.
+    #[serde(default)]
+    pub gone: bool,
     /// What WeCom has not confirmed yet.
     pub pending: Option<Pending>,
     /// From 1, one more with each change.
@@ -162,19 +165,23 @@ impl AcquisitionLink {
         name
     }
 
-    /// The next version as WeCom says that it reads; `None` where it reads so already. A name
-    /// that was changed there may have lost the tag: the link's id tells it from others then.
-    pub fn said(&self, name: &str, range: Range, skip_verify: bool, now: Micros) -> Option<Self> {
-        let (display_name, _) = untagged(name);
-        let same = self.display_name == display_name
-            && self.range.same(&range)
-            && self.skip_verify == skip_verify;
-        (!same).then(|| Self {
-            display_name,
-            range,
-            skip_verify,
-            ..self.next(now)
-        })
+    /// As WeCom says that it reads; what it does not say stays. A name that was changed there may
+    /// have lost the tag: the link's id tells it from others then.
+    pub fn said(
+        &self,
+        name: Option<&str>,
+        range: Option<&Range>,
+        skip_verify: Option<bool>,
+    ) -> Self {
+        let mut said = self.clone();
+        if let Some(name) = name {
+            said.display_name = untagged(name).0;
+        }
+        if let Some(range) = range.filter(|range| !range.same(&self.range)) {
+            said.range = range.clone();
+        }
+        said.skip_verify = skip_verify.unwrap_or(said.skip_verify);
+        said
     }
 
     /// The next version, of which WeCom says this by then.
@@ -182,7 +189,16 @@ impl AcquisitionLink {
         Self {
             state,
             state_time: said,
+            gone: false,
             ..self.next(now)
+        }
+    }
+
+    /// The next version, which WeCom knew no more by then.
+    pub fn lost(&self, said: Micros, now: Micros) -> Self {
+        Self {
+            gone: true,
+            ..self.to(LinkState::Unavailable, said, now)
         }
     }
 

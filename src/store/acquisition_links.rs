@@ -24,7 +24,7 @@ pub struct Errand {
     pub attempts: i32,
     /// When to ask; none where nothing is pending.
     pub next: Option<Micros>,
-    /// When it was last asked to make the link, where that may yet have an effect.
+    /// When it was last asked to make or change the link, where that may yet have an effect.
     pub asked: Option<Micros>,
 }
 

@@ -22,7 +22,7 @@ use crate::{app::Ambient, domain::acquisition::Made};
 const LINKS: u32 = 100;
 /// Of customers a page.
 const CUSTOMERS: u32 = 1000;
-/// Pages in which a link is looked for.
+/// Pages of links that are read.
 const PAGES: usize = 100;
 
 /// Where WeCom is and how it is asked.
@@ -77,6 +77,22 @@ impl Client {
         let body = wire::page_body(None, LINKS, cursor);
         let answer: LinksAnswer = self.call(corp, Endpoint::ListLinks, Some(body)).await?;
         Ok(answer.into())
+    }
+
+    /// Ids of all links that this app made.
+    pub async fn every_link(&self, corp: &Credentials) -> Result<Vec<String>> {
+        let (mut ids, mut cursor) = (Vec::new(), None);
+        for _ in 0..PAGES {
+            let page = self.list_links(corp, cursor.as_deref()).await?;
+            ids.extend(page.items);
+            match page.next {
+                None => return Ok(ids),
+                standing if standing == cursor => break,
+                next => cursor = next,
+            }
+        }
+        let why = "a listing without an end";
+        Err(Error::Away { why })
     }
 
     /// A link; `None`: WeCom knows no such link of this app.
@@ -144,18 +160,10 @@ impl Client {
         if !matches!(error, Error::Refused { .. }) {
             return Err(error);
         }
-        let mut cursor = None;
-        for _ in 0..PAGES {
-            let page = self.list_links(corp, cursor.as_deref()).await?;
-            if page.items.iter().any(|id| id == link_id) {
-                break;
-            }
-            cursor = page.next;
-            if cursor.is_none() {
-                return Ok(None);
-            }
+        if self.every_link(corp).await?.iter().any(|id| id == link_id) {
+            return Err(error);
         }
-        Err(error)
+        Ok(None)
     }
 
     async fn call<T: DeserializeOwned>(

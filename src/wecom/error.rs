@@ -63,7 +63,8 @@ impl Failure {
     pub(super) fn may_repeat(self, endpoint: Endpoint) -> bool {
         match self {
             Self::NotSent(_) => true,
-            Self::Lost(_) => endpoint.is_idempotent(),
+            // A change that comes late must not undo a newer one: who asked decides when to repeat.
+            Self::Lost(_) => endpoint.is_idempotent() && endpoint != Endpoint::UpdateLink,
             Self::Code(_) => endpoint.is_idempotent() && self.is_busy(),
             Self::NoToken(_) | Self::Held(_) => false,
         }

@@ -46,11 +46,13 @@ pub struct LinkSpec {
     pub skip_verify: bool,
 }
 
-/// A link as it is at WeCom.
+/// A link as it is at WeCom; `None` where WeCom does not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkDetail {
     pub made: Made,
-    pub spec: LinkSpec,
+    pub name: Option<String>,
+    pub range: Option<Range>,
+    pub skip_verify: Option<bool>,
     pub create_time: Micros,
 }
 

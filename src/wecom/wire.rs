@@ -89,8 +89,7 @@ pub(super) struct CreateAnswer {
 #[derive(Deserialize)]
 struct LinkFace {
     link_id: Option<String>,
-    #[serde(default)]
-    link_name: String,
+    link_name: Option<String>,
     url: String,
     #[serde(default)]
     create_time: i64,
@@ -105,15 +104,29 @@ pub(super) struct LinkAnswer {
     skip_verify: Option<bool>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 struct RangeFace {
     user_list: Option<Vec<String>>,
     department_list: Option<Vec<i64>>,
 }
 
+impl RangeFace {
+    /// One list may be left out where it is empty; without both nothing is said.
+    fn into_range(self) -> Option<Range> {
+        if self.user_list.is_none() && self.department_list.is_none() {
+            return None;
+        }
+        Some(Range {
+            users: self.user_list.unwrap_or_default(),
+            departments: self.department_list.unwrap_or_default(),
+        })
+    }
+}
+
 #[derive(Deserialize)]
 pub(super) struct LinksAnswer {
-    link_id_list: Option<Vec<String>>,
+    /// Always: without it nobody could tell that there is none from an answer cut short.
+    link_id_list: Vec<String>,
     next_cursor: Option<String>,
 }
 
@@ -181,21 +194,14 @@ impl CreateAnswer {
 impl LinkAnswer {
     pub(super) fn into_detail(self, link_id: &str) -> Attempt<LinkDetail> {
         let uri = AcquisitionUri::parse(&self.link.url).map_err(|_| UNREADABLE)?;
-        let range = self.range.unwrap_or_default();
         Ok(LinkDetail {
             made: Made {
                 link_id: self.link.link_id.unwrap_or_else(|| link_id.to_owned()),
                 uri,
             },
-            spec: LinkSpec {
-                name: self.link.link_name,
-                range: Range {
-                    users: range.user_list.unwrap_or_default(),
-                    departments: range.department_list.unwrap_or_default(),
-                },
-                // WeCom's own default.
-                skip_verify: self.link.skip_verify.or(self.skip_verify).unwrap_or(true),
-            },
+            name: self.link.link_name,
+            range: self.range.and_then(RangeFace::into_range),
+            skip_verify: self.link.skip_verify.or(self.skip_verify),
             create_time: Micros::from_seconds(self.link.create_time),
         })
     }
@@ -204,7 +210,7 @@ impl LinkAnswer {
 impl From<LinksAnswer> for Page<String> {
     fn from(answer: LinksAnswer) -> Self {
         Self {
-            items: answer.link_id_list.unwrap_or_default(),
+            items: answer.link_id_list,
             next: answer.next_cursor.filter(|cursor| !cursor.is_empty()),
         }
     }

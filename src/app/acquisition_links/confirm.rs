@@ -101,20 +101,17 @@ impl App {
         asked: Micros,
     ) -> Result<()> {
         let now = self.ambient.now();
-        let Some(LinkDetail { spec, .. }) = detail else {
-            let gone = |present: &AcquisitionLink| AcquisitionLink {
-                pending: None,
-                ..present.to(LinkState::Unavailable, asked, now)
-            };
-            self.confirm(link, gone).await?;
-            return Ok(());
-        };
-        let (name, range, verify) = (spec.name, spec.range, spec.skip_verify);
         let change = |present: &AcquisitionLink| {
-            let said = present.said(&name, range.clone(), verify, now);
+            let next = match &detail {
+                None => present.lost(asked, now),
+                Some(detail) if present.gone => {
+                    said(present, detail).to(LinkState::Active, asked, now)
+                }
+                Some(detail) => said(present, detail).next(now),
+            };
             AcquisitionLink {
                 pending: None,
-                ..said.unwrap_or_else(|| present.next(now))
+                ..next
             }
         };
         self.confirm(link, change).await?;
@@ -198,6 +195,12 @@ impl App {
             asked: None,
         }
     }
+}
+
+/// In WeCom's words.
+pub(super) fn said(link: &AcquisitionLink, detail: &LinkDetail) -> AcquisitionLink {
+    let name = detail.name.as_deref();
+    link.said(name, detail.range.as_ref(), detail.skip_verify)
 }
 
 /// What somebody has to set right takes a while.

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{SETTLE, confirm::pause_of, spec};
+use super::{confirm::pause_of, look::Look, spec};
 use crate::{
     app::{App, Result},
     domain::{
-        AcquisitionLink, Corp, Micros,
-        acquisition::{Made, Pending, untagged},
+        AcquisitionLink, Micros,
+        acquisition::{Made, Pending},
     },
     store::Errand,
-    wecom::{Credentials, Error, LinkDetail},
+    wecom::{Credentials, Error},
 };
 
 /// The lease's name.
@@ -83,20 +83,17 @@ impl App {
             link.made.is_none() && errand.asked.is_some()
         };
         let mut stopped = None;
-        let mut strays = Vec::new();
+        let mut look = Look::none(self.ambient.now());
         if links.iter().any(lost) {
-            match self.strays(&corp, &credentials).await? {
-                Ok(found) => strays = found.0,
+            match self.look(&corp, &credentials).await? {
+                Ok(found) => look = found,
                 Err(error) => stopped = Some(error),
             }
         }
         for (link, errand) in links {
             let ended = match &stopped {
                 Some(error) => Err(error.clone()),
-                None => {
-                    self.run_errand(&credentials, &link, errand, &strays)
-                        .await?
-                }
+                None => self.run_errand(&credentials, &link, errand, &look).await?,
             };
             if let Err(error) = ended {
                 tracing::debug!(link = link.no, %error, "an errand to WeCom is put off");
@@ -115,14 +112,14 @@ impl App {
         corp: &Credentials,
         link: &AcquisitionLink,
         errand: Errand,
-        strays: &[LinkDetail],
+        look: &Look,
     ) -> Ended {
         match (link.pending, &link.made) {
-            (Some(Pending::Create), None) => self.run_creation(corp, link, errand, strays).await,
-            (Some(Pending::Update), Some(made)) => self.run_update(corp, link, made).await,
+            (Some(Pending::Create), None) => self.run_creation(corp, link, errand, look).await,
+            (Some(Pending::Update), Some(made)) => self.run_update(corp, link, errand, made).await,
             (Some(Pending::Delete), Some(made)) => self.run_deletion(corp, link, made).await,
             (Some(Pending::Delete), None) => {
-                self.run_blind_deletion(corp, link, errand, strays).await
+                self.run_blind_deletion(corp, link, errand, look).await
             }
             _ => Ok(Ok(self.save_errand(link, Errand::default()).await?)),
         }
@@ -134,23 +131,19 @@ impl App {
         corp: &Credentials,
         link: &AcquisitionLink,
         errand: Errand,
-        strays: &[LinkDetail],
+        look: &Look,
     ) -> Ended {
         let now = self.ambient.now();
-        let mut found = tagged(strays, link).into_iter();
-        if let Some(first) = found.next() {
-            self.made(link.clone(), first.made.clone(), now).await?;
-            for extra in found {
-                self.remove_extra(corp, &extra.made).await;
-            }
+        let found = look.tagged(link);
+        if let Some(first) = found.first() {
+            let kept = self
+                .made(link.clone(), first.made.clone(), look.time)
+                .await?;
+            self.remove_extras(corp, &kept, &found).await;
             return Ok(Ok(()));
         }
-        if let Some(asked) = errand.asked.filter(|asked| now < self.effect_ends(*asked)) {
-            let errand = Errand {
-                next: Some(self.effect_ends(asked)),
-                ..errand
-            };
-            return Ok(Ok(self.save_errand(link, errand).await?));
+        if let Some(again) = self.unsettled(errand, look.time) {
+            return Ok(Ok(self.save_errand(link, again).await?));
         }
         // From here on whoever else looks waits until this call has had its effect.
         let asking = Errand {
@@ -180,8 +173,25 @@ impl App {
         Ok(Ok(()))
     }
 
-    async fn run_update(&self, corp: &Credentials, link: &AcquisitionLink, made: &Made) -> Ended {
+    /// Tells WeCom the latest, when nothing told before can come after it.
+    async fn run_update(
+        &self,
+        corp: &Credentials,
+        link: &AcquisitionLink,
+        errand: Errand,
+        made: &Made,
+    ) -> Ended {
         let now = self.ambient.now();
+        if let Some(again) = self.unsettled(errand, now) {
+            return Ok(Ok(self.save_errand(link, again).await?));
+        }
+        let asking = Errand {
+            attempts: errand.attempts.saturating_add(1),
+            ..self.under_way(now, Some(now))
+        };
+        if !self.claim_errand(link, errand, asking).await? {
+            return Ok(Ok(()));
+        }
         let spec = spec(link);
         let changing = self.wecom.update_link(corp, &made.link_id, &spec);
         match self.patiently(changing).await {
@@ -193,12 +203,20 @@ impl App {
                 let reading = self.wecom.link(corp, &made.link_id);
                 match self.patiently(reading).await {
                     Ok(detail) => self.as_wecom_has_it(link, detail, now).await?,
-                    Err(error) => return Ok(Err(error)),
+                    Err(error) => return self.untold(link, asking, error).await,
                 }
             }
-            Err(error) => return Ok(Err(error)),
+            Err(Error::Unknown { .. }) => {}
+            Err(error) => return self.untold(link, asking, error).await,
         }
         Ok(Ok(()))
+    }
+
+    /// The call had no effect: it is made again before long.
+    async fn untold(&self, link: &AcquisitionLink, asking: Errand, error: Error) -> Ended {
+        let errand = self.later(asking.attempts, pause_of(&error));
+        self.claim_errand(link, asking, errand).await?;
+        Ok(Err(error))
     }
 
     async fn run_deletion(&self, corp: &Credentials, link: &AcquisitionLink, made: &Made) -> Ended {
@@ -215,87 +233,27 @@ impl App {
         corp: &Credentials,
         link: &AcquisitionLink,
         errand: Errand,
-        strays: &[LinkDetail],
+        look: &Look,
     ) -> Ended {
-        for found in tagged(strays, link) {
+        for found in look.tagged(link) {
             let deleting = self.wecom.delete_link(corp, &found.made.link_id);
             if let Err(error) = self.patiently(deleting).await {
                 return Ok(Err(error));
             }
         }
-        let now = self.ambient.now();
-        match errand.asked.filter(|asked| now < self.effect_ends(*asked)) {
+        match self.unsettled(errand, look.time) {
             None => self.finished(link).await?,
-            Some(asked) => {
-                let errand = Errand {
-                    next: Some(self.effect_ends(asked)),
-                    ..errand
-                };
-                self.save_errand(link, errand).await?;
-            }
+            Some(again) => self.save_errand(link, again).await?,
         }
         Ok(Ok(()))
     }
 
-    /// Links of this app at WeCom that no row of ours knows by their id, the oldest first; and
-    /// the ids of all. Rows are read last: a link that is made meanwhile has one.
-    pub(super) async fn strays(
-        &self,
-        corp: &Corp,
-        credentials: &Credentials,
-    ) -> Result<Result<(Vec<LinkDetail>, Vec<String>), Error>> {
-        let ids = match self.link_ids(credentials).await {
-            Ok(ids) => ids,
-            Err(error) => return Ok(Err(error)),
-        };
-        let ours = self.store.reads().every_acquisition_link(corp).await?;
-        let known = |id: &String| {
-            let mut made = ours.iter().filter_map(|link| link.made.as_ref());
-            made.any(|made| made.link_id == *id)
-        };
-        let mut strays = Vec::new();
-        for id in ids.iter().filter(|id| !known(id)) {
-            match self.patiently(self.wecom.link(credentials, id)).await {
-                Ok(detail) => strays.extend(detail),
-                Err(error) => return Ok(Err(error)),
-            }
-        }
-        strays.sort_by_key(|stray| stray.create_time);
-        Ok(Ok((strays, ids)))
+    /// When to go on, where what was asked may yet have had no effect at `time`.
+    fn unsettled(&self, errand: Errand, time: Micros) -> Option<Errand> {
+        let settled = self.effect_ends(errand.asked?);
+        (time < settled).then_some(Errand {
+            next: Some(settled),
+            ..errand
+        })
     }
-
-    async fn link_ids(&self, corp: &Credentials) -> Result<Vec<String>, Error> {
-        let (mut ids, mut cursor) = (Vec::new(), None);
-        loop {
-            let page = self.wecom.list_links(corp, cursor.as_deref());
-            let page = self.patiently(page).await?;
-            ids.extend(page.items);
-            // WeCom never says so, but a cursor that stands still must not go round for ever.
-            if page.next.is_none() || page.next == cursor {
-                return Ok(ids);
-            }
-            cursor = page.next;
-        }
-    }
-
-    /// Deletes what was made twice. Left behind, it is found again.
-    pub(super) async fn remove_extra(&self, corp: &Credentials, extra: &Made) {
-        let deleting = self.wecom.delete_link(corp, &extra.link_id);
-        match self.patiently(deleting).await {
-            Ok(()) => tracing::info!(corp = corp.corp_no, "a link made twice is deleted"),
-            Err(error) => tracing::debug!(%error, "a link made twice is left for later"),
-        }
-    }
-
-    /// When what WeCom was asked then has had all its effect.
-    fn effect_ends(&self, asked: Micros) -> Micros {
-        asked + self.patience() + SETTLE
-    }
-}
-
-/// Those that carry the link's tag.
-fn tagged<'a>(strays: &'a [LinkDetail], link: &AcquisitionLink) -> Vec<&'a LinkDetail> {
-    let tag = Some(link.tag.as_str());
-    let mine = |stray: &&LinkDetail| untagged(&stray.spec.name).1 == tag;
-    strays.iter().filter(mine).collect()
 }

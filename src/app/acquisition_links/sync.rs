@@ -1,14 +1,12 @@
 //! What WeCom did without our asking: links that are gone or read otherwise, links made twice,
 //! and what is left of the quota.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
+use super::{confirm::said, look::tag_of};
 use crate::{
     app::{App, Result},
-    domain::{
-        AcquisitionLink, Corp, LinkState, Micros,
-        acquisition::{Made, untagged},
-    },
+    domain::{AcquisitionLink, Corp, LinkState, Micros, acquisition::Made},
     store::{Tx, WECOM},
     wecom::{Credentials, Error, LinkDetail},
 };
@@ -71,11 +69,10 @@ impl App {
         credentials: &Credentials,
     ) -> Result<Result<(), Error>> {
         let asked = self.ambient.now();
-        let (strays, ids) = match self.strays(corp, credentials).await? {
-            Ok(found) => found,
+        let look = match self.look(corp, credentials).await? {
+            Ok(look) => look,
             Err(error) => return Ok(Err(error)),
         };
-        let ids: HashSet<_> = ids.into_iter().collect();
         let links = self.store.reads().every_acquisition_link(corp).await?;
         for link in &links {
             let Some(made) = &link.made else { continue };
@@ -84,20 +81,20 @@ impl App {
             if link.delete_time.is_some() || link.pending.is_some() || link.update_time >= asked {
                 continue;
             }
-            let detail = if ids.contains(&made.link_id) {
-                match self
-                    .patiently(self.wecom.link(credentials, &made.link_id))
-                    .await
-                {
-                    Ok(detail) => detail,
-                    Err(error) => return Ok(Err(error)),
+            // Whatever the listing says: only a link that is asked for and not known is gone.
+            let detail = self.wecom.link(credentials, &made.link_id);
+            let detail = match self.patiently(detail).await {
+                Ok(detail) => detail,
+                // Of this one nothing is known; the others go on.
+                Err(Error::Refused { code }) => {
+                    tracing::debug!(link = link.no, code, "WeCom does not say how a link is");
+                    continue;
                 }
-            } else {
-                None
+                Err(error) => return Ok(Err(error)),
             };
             self.sync_link(link, detail, asked).await?;
         }
-        for stray in &strays {
+        for stray in &look.strays {
             if is_extra(stray, &links) {
                 self.remove_extra(credentials, &stray.made).await;
             }
@@ -112,12 +109,9 @@ impl App {
         detail: Option<LinkDetail>,
         asked: Micros,
     ) -> Result<()> {
-        let now = self.ambient.now();
         let changed = match &detail {
             None => link.state != LinkState::Unavailable,
-            Some(LinkDetail { spec, .. }) => link
-                .said(&spec.name, spec.range.clone(), spec.skip_verify, now)
-                .is_some(),
+            Some(detail) => link.gone || said(link, detail) != *link,
         };
         if changed {
             self.as_wecom_has_it(link, detail, asked).await?;
@@ -170,7 +164,7 @@ impl App {
         if !news {
             return Ok(());
         }
-        if link.state == state {
+        if link.state == state && !link.gone {
             return Ok(tx.save_state_time(link.no, at).await?);
         }
         let next = link.to(state, at, self.ambient.now());
@@ -181,7 +175,7 @@ impl App {
 /// Whether a link that we do not know by its id carries the tag of one that is in use under
 /// another id, or of one that is deleted.
 fn is_extra(stray: &LinkDetail, links: &[AcquisitionLink]) -> bool {
-    let Some(tag) = untagged(&stray.spec.name).1 else {
+    let Some(tag) = tag_of(stray) else {
         return false;
     };
     let other = |made: &Made| made.link_id != stray.made.link_id;

@@ -26,11 +26,12 @@ pub struct Model {
     pub uri: Option<String>,
     pub state: i16,
     pub state_time: i64,
+    pub gone: bool,
     pub pending: Option<i16>,
     pub attempts: i32,
     /// When to ask WeCom again, where something is pending.
     pub next_time: Option<i64>,
-    /// When WeCom was last asked to make it, where that may yet have an effect.
+    /// When WeCom was last asked to make or change it, where that may yet have an effect.
     pub asked_time: Option<i64>,
     pub version: i64,
     pub create_time: i64,
@@ -71,6 +72,7 @@ impl From<&AcquisitionLink> for Model {
             uri: made.map(|made| made.uri.as_str().to_owned()),
             state: link.state as i16,
             state_time: link.state_time.0,
+            gone: link.gone,
             pending: link.pending.map(|pending| pending as i16),
             attempts: 0,
             next_time: None,
@@ -107,6 +109,7 @@ impl Model {
             made,
             state: LinkState::from_number(self.state).ok_or_else(|| corrupt("state"))?,
             state_time: Micros(self.state_time),
+            gone: self.gone,
             pending: pending
                 .map(|pending| pending.ok_or_else(|| corrupt("pending")))
                 .transpose()?,

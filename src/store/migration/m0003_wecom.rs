@@ -90,7 +90,7 @@ fn corps(m: &SchemaManager<'_>) -> TableCreateStatement {
 }
 
 /// `next_time`: when to ask WeCom again; none where nothing is pending. `asked_time`: when it was
-/// last asked to make the link, where that may yet have an effect.
+/// last asked to make or change the link, where that may yet have an effect.
 fn acquisition_links(m: &SchemaManager<'_>) -> TableCreateStatement {
     table("acquisition_links")
         .col(number())
@@ -104,6 +104,7 @@ fn acquisition_links(m: &SchemaManager<'_>) -> TableCreateStatement {
         .col(id_column(m, "uri"))
         .col(column("state").small_integer().not_null())
         .col(time("state_time"))
+        .col(column("gone").boolean().not_null())
         .col(column("pending").small_integer())
         .col(column("attempts").integer().not_null())
         .col(maybe_time("next_time"))

@@ -28,6 +28,8 @@ pub enum Fault {
     Hang,
     /// Takes effect and is never answered.
     HangAfter,
+    /// Never answered; takes effect when the console lets go of it.
+    Late,
     /// The connection breaks, without effect.
     Reset,
     /// Takes effect, and the connection breaks.
@@ -115,6 +117,7 @@ pub(super) async fn inject(
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             .into_response(),
         Some(Fault::Hang) => pending().await,
+        Some(Fault::Late) => console.late.hold(next.run(request)).await,
         Some(Fault::Reset) => line.reset().await,
         Some(Fault::HangAfter) => {
             next.run(request).await;

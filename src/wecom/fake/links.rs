@@ -42,6 +42,11 @@ pub(super) struct Asked {
 }
 
 impl Console {
+    /// Puts back a link that was deleted here, as it was.
+    pub fn restore(&self, link: Link) {
+        self.world().links.push(link);
+    }
+
     /// Puts back a link that was made here before, by an app that is here.
     pub fn put_back(&self, corp_id: &str, secret: &str, link: &AcquisitionLink) {
         let mut world = self.world();
@@ -97,6 +102,7 @@ impl World {
             customers: Vec::new(),
         };
         let answer = json!({"link": face(&link)});
+        self.ever_made.push(link.name.clone());
         self.links.push(link);
         Ok(answer)
     }

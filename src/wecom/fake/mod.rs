@@ -7,6 +7,7 @@ mod control;
 mod event;
 mod fault;
 mod health;
+mod late;
 mod line;
 mod links;
 mod post;
@@ -35,6 +36,7 @@ pub use taps::{Friends, Outcome, Tap};
 pub use world::{Customer, Link, Shape};
 
 use crate::{app::Ambient, domain::Micros};
+use late::Late;
 use post::Post;
 use world::World;
 
@@ -52,6 +54,7 @@ pub struct Console {
     world: Arc<Mutex<World>>,
     ambient: Ambient,
     post: Post,
+    late: Late,
 }
 
 impl Fake {
@@ -64,6 +67,7 @@ impl Fake {
             world: Arc::default(),
             ambient: clock,
             post: Post::new(stop.clone()).map_err(io::Error::other)?,
+            late: Late::default(),
         };
         let routes = Router::new()
             .nest("/cgi-bin", api::router(&console))
@@ -149,6 +153,16 @@ impl Console {
     /// How often an endpoint was called, such as `gettoken` or `create_link`.
     pub fn count(&self, endpoint: &str) -> u64 {
         self.world().hits.get(endpoint).copied().unwrap_or(0)
+    }
+
+    /// Names of all links that were ever made, be they changed or deleted since.
+    pub fn ever_made(&self) -> Vec<String> {
+        self.world().ever_made.clone()
+    }
+
+    /// Lets the calls that were held take their effect.
+    pub async fn let_go(&self) {
+        self.late.let_go().await;
     }
 
     /// The links that there are, of all apps.

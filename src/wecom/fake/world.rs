@@ -22,6 +22,8 @@ pub(super) struct World {
     pub(super) tokens: BTreeMap<String, Token>,
     /// By time of creation.
     pub(super) links: Vec<Link>,
+    /// Names of those that were ever made.
+    pub(super) ever_made: Vec<String>,
     pub(super) faults: Faults,
     pub(super) hits: BTreeMap<String, u64>,
     pub(super) shape: Shape,

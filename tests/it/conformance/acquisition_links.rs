@@ -55,6 +55,7 @@ fn link(corp: &Corp, id: &str) -> AcquisitionLink {
         made: None,
         state: LinkState::Creating,
         state_time: NOW,
+        gone: false,
         pending: Some(Pending::Create),
         version: 1,
         create_time: NOW,
