@@ -7,7 +7,7 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::status;
+use super::{layers::deadline, status};
 use crate::{
     app::{self, App, Call, Principal, RequestId},
     domain::{Merchant, Refusal, ResourceName},
@@ -54,6 +54,7 @@ pub fn write(
         principal: caller,
         request,
         dry_run,
+        until: deadline::end(),
     })
 }
 

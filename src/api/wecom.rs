@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 use super::{
     call::{self, Page, open, respond},
     contact_events,
+    layers::deadline,
     pb::{self, wecom_service_server::WecomService},
 };
 use crate::{
@@ -189,7 +190,10 @@ impl WecomService for Wecom {
             let (caller, r) = open(request)?;
             caller.permit_platform()?;
             let corp = wire::quota_name(&r.name)?;
-            Ok(wire::quota(&corp, self.0.quota(&corp).await?))
+            Ok(wire::quota(
+                &corp,
+                self.0.quota(&corp, deadline::end()).await?,
+            ))
         })
         .await
     }

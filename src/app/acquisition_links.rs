@@ -9,6 +9,8 @@ mod sync;
 
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout};
+
 use super::{
     App, Call, Result, corps,
     write::{Begin, Write, etag_matches, no_transition},
@@ -26,6 +28,8 @@ use crate::{
 const MARGIN: Duration = Duration::from_secs(5);
 /// After so long without an answer a call has no effect any more that it has not had.
 const SETTLE: Duration = Duration::from_secs(60);
+/// Of a caller's time, to write down what became of a call.
+const TO_ANSWER: Duration = Duration::from_millis(500);
 /// What WeCom says where it takes no more links.
 const TOO_MANY_LINKS: i64 = 41095;
 
@@ -68,7 +72,7 @@ impl App {
         let asked = self.ambient.now();
         let spec = spec(&link);
         let making = self.wecom.create_link(&corp, &spec);
-        match self.patiently(making).await {
+        match self.patiently_until(call.until, making).await {
             Ok(made) => self.made(link, made, asked).await,
             Err(wecom::Error::Refused { code } | wecom::Error::Misconfigured { code }) => {
                 self.undo(call, &link, None).await?;
@@ -181,7 +185,7 @@ impl App {
         let asked = self.ambient.now();
         let spec = spec(&link);
         let changing = self.wecom.update_link(&corp, &made.link_id, &spec);
-        match self.patiently(changing).await {
+        match self.patiently_until(call.until, changing).await {
             Ok(()) => self.updated(link, asked).await,
             Err(wecom::Error::Refused { code } | wecom::Error::Misconfigured { code }) => {
                 self.undo(call, &link, Some(old)).await?;
@@ -239,7 +243,7 @@ impl App {
         write.finish(()).await?;
         if let Some(made) = link.made.as_ref().filter(|_| alone) {
             let deleting = self.wecom.delete_link(&corp, &made.link_id);
-            if self.patiently(deleting).await.is_ok() {
+            if self.patiently_until(call.until, deleting).await.is_ok() {
                 self.finished(&link).await?;
             }
         }
@@ -249,7 +253,8 @@ impl App {
     /// The answer kept by a `request_id`, as its link stands now.
     async fn as_it_stands(&self, kept: AcquisitionLink) -> Result<AcquisitionLink> {
         let now = self.store.reads().acquisition_link_by_no(kept.no).await?;
-        Ok(now.unwrap_or(kept))
+        let now = now.filter(|link| link.delete_time.is_none());
+        Ok(now.ok_or_else(|| not_found(&kept.name))?)
     }
 
     /// WeCom refused what was reserved: it was never so, and the `request_id` is free again.
@@ -289,8 +294,26 @@ impl App {
         &self,
         call: impl Future<Output = wecom::Result<T>>,
     ) -> wecom::Result<T> {
-        let answer = tokio::time::timeout(self.patience(), call).await;
+        self.patiently_until(None, call).await
+    }
+
+    /// Likewise, and early enough to write it down and tell the caller, who waits until then.
+    pub(super) async fn patiently_until<T>(
+        &self,
+        until: Option<Instant>,
+        call: impl Future<Output = wecom::Result<T>>,
+    ) -> wecom::Result<T> {
+        let mut patience = self.patience();
+        if let Some(until) = until {
+            let left = until.saturating_duration_since(Instant::now());
+            patience = patience.min(left.saturating_sub(TO_ANSWER));
+        }
+        if patience.is_zero() {
+            let why = "the caller does not wait for it";
+            return Err(wecom::Error::Away { why });
+        }
         let why = "no answer within our patience";
+        let answer = timeout(patience, call).await;
         answer.unwrap_or(Err(wecom::Error::Unknown { why }))
     }
 

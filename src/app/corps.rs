@@ -119,6 +119,7 @@ impl App {
         write.tx.save_corp(&corp, write.author).await?;
         // Whatever stood against it may be gone with what it had before.
         write.tx.sync_by(corp.no, write.now).await?;
+        write.tx.wake_errands(corp.no, write.now).await?;
         write.audit("UpdateCorp", name, detail).await?;
         write.finish(corp).await
     }

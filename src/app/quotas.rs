@@ -1,19 +1,22 @@
 //! How many adds corps have left: asked, told by callbacks, and kept.
 
+use tokio::time::Instant;
+
 use super::{App, Result, acquisition_links::wecom_refused};
 use crate::{
     domain::{
-        Corp, CorpName, Micros, Notice, NoticeKind, Quota, Reason, Refusal, acquisition::Level,
+        Corp, CorpName, LinkState, Micros, Notice, NoticeKind, Quota, Reason, Refusal,
+        acquisition::Level,
     },
     store::Tx,
     wecom::{self, Credentials},
 };
 
 impl App {
-    /// As WeCom says now; where it does not, as it last said.
-    pub async fn quota(&self, name: &CorpName) -> Result<Quota> {
+    /// As WeCom says now; where it does not, as it last said. The caller waits until then.
+    pub async fn quota(&self, name: &CorpName, until: Option<Instant>) -> Result<Quota> {
         let corp = self.corp(name).await?;
-        let error = match self.ask_quota(&self.credentials(&corp)?).await? {
+        let error = match self.ask_quota(&self.credentials(&corp)?, until).await? {
             Ok(quota) => return Ok(quota),
             Err(error) => error,
         };
@@ -21,13 +24,22 @@ impl App {
         Ok(known.ok_or_else(|| unknown(name, &error))?)
     }
 
+    /// How many links there are in each state, and how many corps on each level of adds.
+    pub async fn links_stand(&self) -> Result<(Vec<(LinkState, i64)>, Vec<(Level, i64)>)> {
+        let reads = self.store.reads();
+        let links = reads.acquisition_links_by_state().await?;
+        Ok((links, reads.quotas_by_level().await?))
+    }
+
     /// Asks WeCom, and keeps what it says.
     pub(super) async fn ask_quota(
         &self,
         corp: &Credentials,
+        until: Option<Instant>,
     ) -> Result<Result<Quota, wecom::Error>> {
         let asked = self.ambient.now();
-        let balance = match self.patiently(self.wecom.quota(corp)).await {
+        let asking = self.wecom.quota(corp);
+        let balance = match self.patiently_until(until, asking).await {
             Ok(balance) => balance,
             Err(error) => return Ok(Err(error)),
         };

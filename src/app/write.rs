@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{App, Error, Principal, Result};
@@ -19,6 +20,8 @@ pub struct Call {
     pub request: Option<RequestId>,
     /// `validate_only`: judge as if to write, write nothing.
     pub dry_run: bool,
+    /// When the caller stops waiting, if ever.
+    pub until: Option<Instant>,
 }
 
 /// A `request_id` and what it stands for.

@@ -69,7 +69,7 @@ pub struct Wecom {
     timeout_millis: Whole<100, 60_000>,
     calls_per_minute: Whole<1, 10_000>,
     corps: Whole<1, 100_000>,
-    links_per_corp: Whole<1, 100_000>,
+    links_per_corp: Whole<1, 10_000>,
     members_per_link: Whole<1, 500>,
     callback_max_age_minutes: Whole<5, 1440>,
     attribution_days: Whole<1, 30>,

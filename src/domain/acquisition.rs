@@ -62,7 +62,7 @@ pub enum LinkState {
 }
 
 impl LinkState {
-    const ALL: [Self; 4] = [
+    pub const ALL: [Self; 4] = [
         Self::Creating,
         Self::Active,
         Self::Unavailable,
@@ -72,6 +72,15 @@ impl LinkState {
     /// The numbers are those of the proto and of the store.
     pub fn from_number(n: i16) -> Option<Self> {
         Self::ALL.into_iter().find(|state| *state as i16 == n)
+    }
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Creating => "CREATING",
+            Self::Active => "ACTIVE",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Refused => "REFUSED",
+        }
     }
 }
 
@@ -233,11 +242,19 @@ pub struct Quota {
 const FEW: i64 = 20;
 
 impl Level {
+    pub const ALL: [Self; 3] = [Self::Sufficient, Self::Low, Self::Exhausted];
+
     /// The numbers are those of the proto and of the store.
     pub fn from_number(n: i16) -> Option<Self> {
-        [Self::Sufficient, Self::Low, Self::Exhausted]
-            .into_iter()
-            .find(|level| *level as i16 == n)
+        Self::ALL.into_iter().find(|level| *level as i16 == n)
+    }
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sufficient => "SUFFICIENT",
+            Self::Low => "LOW",
+            Self::Exhausted => "EXHAUSTED",
+        }
     }
 
     /// What follows from so many adds.

@@ -171,6 +171,7 @@ fn call() -> Call {
         principal: Principal::anonymous(),
         request: None,
         dry_run: false,
+        until: None,
     }
 }
 

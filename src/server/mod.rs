@@ -208,11 +208,15 @@ impl Server {
         tasks.spawn(worker::openings(self.app.clone(), stop.clone()));
         tasks.spawn(worker::contact_events(
             self.app.clone(),
-            self.worker_metrics,
+            self.worker_metrics.clone(),
             stop.clone(),
         ));
         tasks.spawn(worker::errands(self.app.clone(), stop.clone()));
-        tasks.spawn(worker::sync(self.app.clone(), stop.clone()));
+        tasks.spawn(worker::sync(
+            self.app.clone(),
+            self.worker_metrics,
+            stop.clone(),
+        ));
         if let Some(jwks) = self.jwks {
             let stop = stop.clone();
             tasks.spawn(async move { jwks.refresh(stop).await });

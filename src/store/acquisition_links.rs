@@ -5,6 +5,7 @@ use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect,
+    sea_query::Expr,
 };
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
     },
     history::json,
 };
-use crate::domain::{AcquisitionLink, AcquisitionLinkName, Corp, CorpName, Micros};
+use crate::domain::{AcquisitionLink, AcquisitionLinkName, Corp, CorpName, LinkState, Micros};
 
 /// When WeCom is asked again for a link; nothing of it is history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +66,26 @@ impl<C: ConnectionTrait> Db<C> {
             .await?
             .into_iter()
             .map(|row| row.link(&corp.name))
+            .collect()
+    }
+
+    /// How many links there are in each state, without those deleted.
+    pub async fn acquisition_links_by_state(&self) -> Result<Vec<(LinkState, i64)>> {
+        let rows: Vec<(i16, i64)> = Entity::find()
+            .select_only()
+            .column(Column::State)
+            .column_as(Column::No.count(), "links")
+            .filter(Column::DeleteTime.is_null())
+            .group_by(Column::State)
+            .into_tuple()
+            .all(&self.0)
+            .await?;
+        rows.into_iter()
+            .map(|(state, links)| {
+                let state = LinkState::from_number(state);
+                let state = state.ok_or_else(|| Error::corrupt("acquisition_links.state"))?;
+                Ok((state, links))
+            })
             .collect()
     }
 
@@ -183,6 +204,17 @@ impl Tx {
         };
         set_errand(&mut row, errand);
         row.update(&self.0).await?;
+        Ok(())
+    }
+
+    /// What waits for WeCom in this corp's name is tried again now.
+    pub async fn wake_errands(&self, corp_no: i64, now: Micros) -> Result<()> {
+        Entity::update_many()
+            .col_expr(Column::NextTime, Expr::val(now.0))
+            .filter(Column::CorpNo.eq(corp_no))
+            .filter(Column::NextTime.gt(now.0))
+            .exec(&self.0)
+            .await?;
         Ok(())
     }
 

@@ -2,18 +2,19 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
-    QuerySelect,
+    QuerySelect, QueryTrait,
 };
 
 use super::{
     Db, Error, Result, Tx, WECOM,
     entity::{
+        corp,
         quota::{ActiveModel, Column, Entity},
         quota_version as version,
     },
     history::{from_json, json},
 };
-use crate::domain::{Micros, Quota};
+use crate::domain::{Micros, Quota, acquisition::Level, time::after};
 
 impl<C: ConnectionTrait> Db<C> {
     /// What WeCom said of a corp's adds, if it ever did.
@@ -24,6 +25,32 @@ impl<C: ConnectionTrait> Db<C> {
             .await?
             .map(|row| from_json(&row.body))
             .transpose()
+    }
+}
+
+impl<C: ConnectionTrait> Db<C> {
+    /// How many corps have adds on each level, as far as WeCom ever said.
+    pub async fn quotas_by_level(&self) -> Result<Vec<(Level, i64)>> {
+        let there = corp::Entity::find()
+            .select_only()
+            .column(corp::Column::No)
+            .filter(corp::Column::DeleteTime.is_null());
+        let rows: Vec<(i16, i64)> = Entity::find()
+            .select_only()
+            .column(Column::Level)
+            .column_as(Column::No.count(), "corps")
+            .filter(Column::Version.gt(0))
+            .filter(Column::No.in_subquery(there.into_query()))
+            .group_by(Column::Level)
+            .into_tuple()
+            .all(&self.0)
+            .await?;
+        rows.into_iter()
+            .map(|(level, corps)| {
+                let level = Level::from_number(level);
+                Ok((level.ok_or_else(|| Error::corrupt("quotas.level"))?, corps))
+            })
+            .collect()
     }
 }
 
@@ -72,6 +99,9 @@ impl Tx {
     }
 
     async fn append_quota(&self, no: i64, version: i64, quota: &Quota, now: Micros) -> Result<()> {
+        let last = version::Entity::find_by_id((no, version - 1));
+        let last = last.one(&self.0).await?;
+        let now = last.map_or(now, |last| after(Micros(last.time), now));
         let row = version::ActiveModel {
             no: Set(no),
             version: Set(version),

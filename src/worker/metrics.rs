@@ -2,11 +2,14 @@
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
-use crate::{app::Tally, domain::Unattributed};
+use crate::{
+    app::Tally,
+    domain::{LinkState, Unattributed, acquisition::Level},
+};
 
 /// In place of a reason.
 const CREDITED: &str = "CREDITED";
@@ -23,6 +26,18 @@ struct Labels {
 pub struct Metrics {
     events: Family<Labels, Counter>,
     given_up: Counter,
+    links: Family<OfState, Gauge>,
+    quotas: Family<OfLevel, Gauge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfState {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfLevel {
+    level: &'static str,
 }
 
 impl Metrics {
@@ -30,6 +45,8 @@ impl Metrics {
         let metrics = Self {
             events: Family::default(),
             given_up: Counter::default(),
+            links: Family::default(),
+            quotas: Family::default(),
         };
         registry.register(
             "mingpian_contact_events",
@@ -41,7 +58,31 @@ impl Metrics {
             "Callbacks that were kept and came to nothing: they never read, or their work never went",
             metrics.given_up.clone(),
         );
+        registry.register(
+            "mingpian_acquisition_links",
+            "Acquisition links that are not deleted, of all corps, by state; each replica says the same",
+            metrics.links.clone(),
+        );
+        registry.register(
+            "mingpian_acquisition_quotas",
+            "Corps by what is left of their adds; each replica says the same",
+            metrics.quotas.clone(),
+        );
         metrics
+    }
+
+    /// As the store has it now; a state that no link is in any more is none.
+    pub(super) fn stand(&self, links: &[(LinkState, i64)], quotas: &[(Level, i64)]) {
+        for state in LinkState::ALL {
+            let number = links.iter().find(|(s, _)| *s == state).map_or(0, |l| l.1);
+            let state = state.as_str();
+            self.links.get_or_create(&OfState { state }).set(number);
+        }
+        for level in Level::ALL {
+            let number = quotas.iter().find(|(l, _)| *l == level).map_or(0, |q| q.1);
+            let level = level.as_str();
+            self.quotas.get_or_create(&OfLevel { level }).set(number);
+        }
     }
 
     pub(super) fn count(&self, events: &Tally) {

@@ -5,9 +5,10 @@ pub mod metrics;
 
 use std::time::Duration;
 
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use self::metrics::Metrics;
 use crate::app::App;
 
 pub use contact_events::contact_events;
@@ -61,6 +62,8 @@ pub async fn openings(app: App, stop: CancellationToken) {
 const ERRANDS_EVERY: Duration = Duration::from_secs(1);
 /// Between two looks for corps to ask WeCom about.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
+/// Between two counts of links and adds: they go over whole tables.
+const MEASURE_EVERY: Duration = Duration::from_secs(60);
 
 /// Runs what WeCom has not confirmed yet, on one replica at a time, until `stop`.
 pub async fn errands(app: App, stop: CancellationToken) {
@@ -83,10 +86,11 @@ pub async fn errands(app: App, stop: CancellationToken) {
     }
 }
 
-/// Asks WeCom what became of corps' links and adds, likewise.
-pub async fn sync(app: App, stop: CancellationToken) {
+/// Asks WeCom what became of corps' links and adds, likewise; and measures how they stand.
+pub async fn sync(app: App, metrics: Metrics, stop: CancellationToken) {
     let holder = app.ambient.uuid().to_string();
     let mut ticks = ticks(SYNC_EVERY);
+    let mut measured = None;
     let run = async {
         loop {
             ticks.tick().await;
@@ -94,6 +98,13 @@ pub async fn sync(app: App, stop: CancellationToken) {
                 Ok(0) => {}
                 Ok(corps) => tracing::debug!(corps, "asked WeCom"),
                 Err(error) => tracing::warn!(%error, "asking WeCom put off"),
+            }
+            if measured.is_none_or(|then: Instant| then.elapsed() >= MEASURE_EVERY) {
+                measured = Some(Instant::now());
+                match app.links_stand().await {
+                    Ok((links, quotas)) => metrics.stand(&links, &quotas),
+                    Err(error) => tracing::debug!(%error, "links are not counted"),
+                }
             }
         }
     };

@@ -22,6 +22,15 @@ use crate::{
     domain::{Reason, Refusal},
 };
 
+tokio::task_local! {
+    static END: Instant;
+}
+
+/// By when the answer to the call under way must begin.
+pub fn end() -> Option<Instant> {
+    END.try_with(|end| *end).ok()
+}
+
 const HEADER: &str = "grpc-timeout";
 
 /// With less than this left the answer would come too late; no work is begun.
@@ -51,7 +60,8 @@ pub async fn bound(State(max): State<Duration>, request: Request, next: Next) ->
     if left < LEAST {
         return exceeded().into_http();
     }
-    match timeout_at(now + left, next.run(request)).await {
+    let end = now + left;
+    match timeout_at(end, END.scope(end, next.run(request))).await {
         Err(_) => exceeded().into_http(),
         Ok(response) => match asked.and_then(|asked| now.checked_add(asked)) {
             Some(end) => response.map(|body| Body::new(Bounded::until(end, body))),

@@ -22,6 +22,11 @@ const BATCH: u64 = 100;
 /// Corps worked for at once.
 const AT_ONCE: usize = 8;
 
+/// Nobody may make again, or give up, what may be there unseen.
+const UNSEEN: Error = Error::Unknown {
+    why: "not all links could be looked at",
+};
+
 /// How an errand ended, if the store did not fail.
 type Ended = Result<Result<(), Error>>;
 
@@ -145,6 +150,9 @@ impl App {
         if let Some(again) = self.unsettled(errand, look.time) {
             return Ok(Ok(self.save_errand(link, again).await?));
         }
+        if errand.asked.is_some() && !look.whole {
+            return Ok(Err(UNSEEN));
+        }
         // From here on whoever else looks waits until this call has had its effect.
         let asking = Errand {
             attempts: errand.attempts.saturating_add(1),
@@ -242,6 +250,7 @@ impl App {
             }
         }
         match self.unsettled(errand, look.time) {
+            None if !look.whole => return Ok(Err(UNSEEN)),
             None => self.finished(link).await?,
             Some(again) => self.save_errand(link, again).await?,
         }

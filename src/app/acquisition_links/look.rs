@@ -9,19 +9,28 @@ use crate::{
     wecom::{Credentials, Error, LinkDetail},
 };
 
+/// Links that no row knows, looked at in one look: there are none unless another system has
+/// the app's secret, too.
+const STRAYS: usize = 1000;
+
 /// One look.
 pub(super) struct Look {
     /// Before WeCom was asked: what took effect since may be missing.
     pub time: Micros,
     /// Links that no row knows by their id, the oldest first.
     pub strays: Vec<LinkDetail>,
+    /// Whether it saw all.
+    pub whole: bool,
 }
 
 impl Look {
     /// Nobody looked.
     pub(super) const fn none(time: Micros) -> Self {
-        let strays = Vec::new();
-        Self { time, strays }
+        Self {
+            time,
+            strays: Vec::new(),
+            whole: true,
+        }
     }
 
     /// Those that carry the link's tag.
@@ -54,14 +63,27 @@ impl App {
             made.any(|made| made.link_id == *id)
         };
         let mut strays = Vec::new();
-        for id in ids.iter().filter(|id| !known(id)) {
+        let mut unknown = ids.iter().filter(|id| !known(id));
+        let mut whole = true;
+        for id in unknown.by_ref().take(STRAYS) {
             match self.patiently(self.wecom.link(credentials, id)).await {
                 Ok(detail) => strays.extend(detail),
+                // Of this one nothing is known.
+                Err(Error::Refused { .. }) => whole = false,
                 Err(error) => return Ok(Err(error)),
             }
         }
+        whole &= unknown.next().is_none();
+        if !whole {
+            let (corp, links) = (corp.no, ids.len());
+            tracing::warn!(corp, links, "not all links at WeCom can be looked at");
+        }
         strays.sort_by_key(|stray| stray.create_time);
-        Ok(Ok(Look { time, strays }))
+        Ok(Ok(Look {
+            time,
+            strays,
+            whole,
+        }))
     }
 
     /// Deletes those found that are not the one that was kept. Where none was, the link's

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
+
 use super::{confirm::said, look::tag_of};
 use crate::{
-    app::{App, Result},
+    app::{App, Error as Failed, Result},
     domain::{AcquisitionLink, Corp, LinkState, Micros, acquisition::Made},
     store::{Tx, WECOM},
     wecom::{Credentials, Error, LinkDetail},
@@ -15,6 +17,8 @@ use crate::{
 const LEASE: &str = "wecom_sync";
 /// Corps looked up at once.
 const BATCH: u64 = 20;
+/// Corps asked about at once.
+const AT_ONCE: usize = 8;
 /// How soon WeCom is asked again after it did not answer, at most.
 const RETRY: Duration = Duration::from_secs(5 * 60);
 
@@ -26,15 +30,29 @@ impl App {
         loop {
             let now = self.ambient.now();
             let due = self.store.reads().corps_to_sync(now, BATCH).await?;
-            let until = now + self.rules.lease;
-            if due.is_empty() || !self.store.take_lease(LEASE, holder, now, until).await? {
+            if due.is_empty() || !self.lead_sync(holder).await? {
                 return Ok(run);
             }
-            for corp in due {
-                run += 1;
-                self.sync_corp(&corp).await?;
-            }
+            run += due.len();
+            // One for which WeCom is away keeps no other waiting.
+            stream::iter(due)
+                .map(|corp| async move {
+                    if self.lead_sync(holder).await? {
+                        self.sync_corp(&corp).await?;
+                    }
+                    Ok::<_, Failed>(())
+                })
+                .buffer_unordered(AT_ONCE)
+                .try_collect::<()>()
+                .await?;
         }
+    }
+
+    /// Takes the lease, or renews it.
+    async fn lead_sync(&self, holder: &str) -> Result<bool> {
+        let now = self.ambient.now();
+        let until = now + self.rules.lease;
+        Ok(self.store.take_lease(LEASE, holder, now, until).await?)
     }
 
     /// Leaves that to another replica.
@@ -44,23 +62,28 @@ impl App {
 
     async fn sync_corp(&self, corp: &Corp) -> Result<()> {
         // Set first: news that comes meanwhile brings the next turn forward.
-        self.next_sync(corp, self.rules.sync).await?;
-        let credentials = self.credentials(corp)?;
-        let mut ended = self.ask_quota(&credentials).await?.map(|_| ());
+        let tx = self.store.begin().await?;
+        tx.sync_at(corp.no, self.ambient.now() + self.rules.sync)
+            .await?;
+        tx.commit().await?;
+        let credentials = match self.credentials(corp) {
+            Ok(credentials) => credentials,
+            Err(error) => {
+                tracing::error!(corp = corp.no, %error, "nobody can ask WeCom for this corp");
+                return Ok(());
+            }
+        };
+        let mut ended = self.ask_quota(&credentials, None).await?.map(|_| ());
         if ended.is_ok() {
             ended = self.sync_links(corp, &credentials).await?;
         }
         if let Err(error) = ended {
             tracing::debug!(corp = corp.no, %error, "WeCom is asked again soon");
-            self.next_sync(corp, self.rules.sync.min(RETRY)).await?;
+            let tx = self.store.begin().await?;
+            tx.sync_by(corp.no, self.ambient.now() + RETRY).await?;
+            tx.commit().await?;
         }
         Ok(())
-    }
-
-    async fn next_sync(&self, corp: &Corp, pause: Duration) -> Result<()> {
-        let tx = self.store.begin().await?;
-        tx.sync_at(corp.no, self.ambient.now() + pause).await?;
-        Ok(tx.commit().await?)
     }
 
     async fn sync_links(

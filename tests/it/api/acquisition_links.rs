@@ -26,6 +26,7 @@ on_both_engines!(
     a_link_is_made_changed_and_deleted_at_wecom,
     two_hundred_timeouts_make_two_hundred_links,
     a_call_cut_off_is_finished_and_its_id_answers_the_link,
+    a_caller_who_is_in_a_hurry_has_an_answer,
     a_refusal_leaves_nothing_behind,
     a_refusal_heard_later_stays_to_be_seen,
     what_waits_for_wecom_is_told_to_it_later,
@@ -180,7 +181,12 @@ impl Api {
 
 async fn a_link_is_made_changed_and_deleted_at_wecom(engine: Engine) {
     let mut api = start(engine, "").await;
-    let made = api.make("main").await.unwrap();
+    let create = pb::CreateAcquisitionLinkRequest {
+        request_id: Uuid::now_v7().to_string(),
+        ..create_acquisition_link("klook", "main")
+    };
+    let made = api.wecom.create_acquisition_link(create.clone()).await;
+    let made = made.unwrap().into_inner();
     assert_eq!((made.state(), made.pending), (State::Active, false));
     assert_eq!(made.skip_verify, Some(true));
     let [there] = &api.at_wecom()[..] else {
@@ -221,6 +227,9 @@ async fn a_link_is_made_changed_and_deleted_at_wecom(engine: Engine) {
     ] {
         refused(gone, Code::NotFound, "ACQUISITION_LINK_NOT_FOUND");
     }
+    // Nor does the id that made it find it.
+    let again = api.wecom.create_acquisition_link(create).await;
+    refused(again, Code::NotFound, "ACQUISITION_LINK_NOT_FOUND");
     let taken = api.make("main").await;
     refused(taken, Code::AlreadyExists, "ACQUISITION_LINK_EXISTS");
     let nowhere = create_acquisition_link("other", "main");
@@ -316,14 +325,12 @@ async fn a_call_cut_off_is_finished_and_its_id_answers_the_link(engine: Engine) 
             ..create_acquisition_link("klook", id)
         };
         let mut cut = Request::new(create.clone());
-        cut.set_timeout(Duration::from_millis(500));
-        let cut = api.wecom.create_acquisition_link(cut).await;
-        let cut = cut.unwrap_err().code();
-        // Whichever side looks at its clock first.
-        assert!(
-            matches!(cut, Code::DeadlineExceeded | Code::Cancelled),
-            "{cut:?}"
-        );
+        cut.set_timeout(Duration::from_secs(10));
+        let asked = api.server.scratch.wecom.count("create_link");
+        let call = api.wecom.create_acquisition_link(cut);
+        let gone = tokio::time::timeout(Duration::from_millis(200), call).await;
+        assert!(gone.is_err(), "the caller did not wait");
+        assert_eq!(api.server.scratch.wecom.count("create_link"), asked + 1);
         let again = api.wecom.create_acquisition_link(create.clone()).await;
         let again = again.unwrap().into_inner();
         assert_eq!((again.state(), &*again.uri), (State::Creating, ""));
@@ -339,6 +346,24 @@ async fn a_call_cut_off_is_finished_and_its_id_answers_the_link(engine: Engine) 
         assert!(!again.uri.is_empty());
     }
     assert_eq!(api.at_wecom().len(), 2);
+}
+
+async fn a_caller_who_is_in_a_hurry_has_an_answer(engine: Engine) {
+    let mut api = start(engine, "").await;
+    for (id, millis, asked) in [("soon", 1500, 1), ("at-once", 450, 1)] {
+        api.fail_once("create_link", Fault::HangAfter);
+        let mut create = Request::new(create_acquisition_link("klook", id));
+        create.set_timeout(Duration::from_millis(millis));
+        let made = api.wecom.create_acquisition_link(create).await.unwrap();
+        assert_eq!(made.into_inner().state(), State::Creating);
+        assert_eq!(api.server.scratch.wecom.count("create_link"), asked);
+    }
+    let mut hurry = Request::new(pb::GetAcquisitionQuotaRequest {
+        name: "corps/klook/acquisitionQuota".into(),
+    });
+    hurry.set_timeout(Duration::from_millis(1500));
+    api.fail("customer_acquisition_quota", Fault::Hang);
+    api.wecom.get_acquisition_quota(hurry).await.unwrap();
 }
 
 fn acquisition_link_of(id: &str) -> pb::AcquisitionLink {

@@ -109,6 +109,8 @@ async fn what_is_written_reads_back(engine: Engine) {
     let reads = stage.store.reads();
     let corp_row = stage.add_corp(corp("klook")).await.unwrap();
     assert_eq!(stage.add_corp(corp("klook")).await, None, "taken");
+    assert_eq!(reads.acquisition_links_by_state().await.unwrap(), []);
+    assert_eq!(reads.quotas_by_level().await.unwrap(), []);
     let found = reads.corp(&corp_row.name).await.unwrap();
     assert_eq!(found.as_ref(), Some(&corp_row));
     let new = stage
@@ -117,6 +119,18 @@ async fn what_is_written_reads_back(engine: Engine) {
         .unwrap();
     let again = stage.add_link(link(&corp_row, "main"), at(NOW)).await;
     assert_eq!(again, None, "taken");
+    let states = reads.acquisition_links_by_state().await.unwrap();
+    assert_eq!(states, [(LinkState::Creating, 1)]);
+    stage
+        .write(async |tx| {
+            let some = |old: &Quota| Some(old.answered(9, 9, Vec::new(), NOW));
+            tx.change_quota(corp_row.no, NOW, some).await.unwrap();
+            // Of no corp.
+            tx.change_quota(corp_row.no + 1, NOW, some).await.unwrap();
+        })
+        .await;
+    let levels = reads.quotas_by_level().await.unwrap();
+    assert_eq!(levels, [(Level::Low, 1)]);
     let found = stage
         .write(async |tx| tx.lock_acquisition_link(&new.name).await.unwrap())
         .await;
@@ -269,6 +283,9 @@ async fn a_quota_is_changed_by_one_after_the_other(engine: Engine) {
         .await;
     let known = reads.quota(7).await.unwrap().unwrap();
     assert_eq!(known.as_of, Some(NOW + SECOND));
+    // Versions follow each other, whatever the clocks say.
+    let sql = "SELECT CAST(count(DISTINCT time) AS text) FROM quota_versions";
+    assert_eq!(stage.select(sql).await, ["16"]);
     let sql = "SELECT CAST(count(*) AS text) || max(author) FROM quota_versions";
     assert_eq!(stage.select(sql).await, ["16wecom"]);
     assert_eq!(reads.quota(8).await.unwrap(), None);

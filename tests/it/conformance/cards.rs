@@ -229,6 +229,7 @@ async fn the_limit_of_cards_holds_under_concurrency(engine: Engine) {
         principal: Principal::anonymous(),
         request: None,
         dry_run: false,
+        until: None,
     };
     let create = async |i: u64| {
         let draft = CardDraft {

@@ -187,6 +187,7 @@ async fn lose(engine: Engine, first: &str, id: &str, on: &str) -> Refusal {
         },
         request: None,
         dry_run: false,
+        until: None,
     };
     let draft = PlacementDraft {
         card: b.name.clone(),
