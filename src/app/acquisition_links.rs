@@ -1,8 +1,10 @@
-//! Acquisition links: create, read, change, delete. Each write reserves (a transaction that
+//! Acquisition links. Each write reserves (a transaction that
 //! keeps what is wanted and when to look after it), asks WeCom, and confirms (another one); no
 //! transaction waits for WeCom. What a crash or a silence leaves is finished by `errands`.
 
+mod change;
 mod confirm;
+mod create;
 mod errands;
 mod look;
 mod sync;
@@ -11,18 +13,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::{
-    App, Call, Result, corps,
-    write::{Begin, Write, etag_matches, no_transition},
-};
+use super::{App, Call, Result};
 use crate::{
-    domain::{
-        AcquisitionLink, AcquisitionLinkName, CorpName, LinkState, Micros, Reason, Refusal,
-        acquisition::{self, Pending, Range},
-    },
+    domain::{AcquisitionLink, AcquisitionLinkName, CorpName, Micros, Reason, Refusal},
     store::{Errand, WECOM},
-    wecom::{self, Credentials, LinkSpec},
+    wecom::{self, LinkSpec},
 };
+
+pub use change::AcquisitionLinkChanges;
+pub use create::AcquisitionLinkDraft;
 
 /// Between the end of our patience and the first look at what became of a call.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -33,106 +32,7 @@ const TO_ANSWER: Duration = Duration::from_millis(500);
 /// What WeCom says where it takes no more links.
 const TOO_MANY_LINKS: i64 = 41095;
 
-/// A link as a caller wants it.
-#[derive(Clone, Debug)]
-pub struct AcquisitionLinkDraft {
-    pub display_name: String,
-    pub range: Range,
-    pub skip_verify: bool,
-}
-
-/// What is to change; `None` leaves a field as it is.
-#[derive(Clone, Debug, Default)]
-pub struct AcquisitionLinkChanges {
-    pub display_name: Option<String>,
-    pub users: Option<Vec<String>>,
-    pub departments: Option<Vec<i64>>,
-    pub skip_verify: Option<bool>,
-}
-
-/// What a write's first transaction leaves to do.
-enum Reserved {
-    /// Nothing: the same request came before.
-    Done(Box<AcquisitionLink>),
-    /// To ask WeCom.
-    Ask(Box<AcquisitionLink>, Credentials),
-}
-
 impl App {
-    pub async fn create_acquisition_link(
-        &self,
-        call: &Call,
-        name: AcquisitionLinkName,
-        draft: AcquisitionLinkDraft,
-    ) -> Result<AcquisitionLink> {
-        let (link, corp) = match self.reserve_creation(call, name, draft).await? {
-            Reserved::Done(link) => return Ok(*link),
-            Reserved::Ask(link, corp) => (*link, corp),
-        };
-        let asked = self.ambient.now();
-        let spec = spec(&link);
-        let making = self.wecom.create_link(&corp, &spec);
-        match self.patiently_until(call.until, making).await {
-            Ok(made) => self.made(link, made, asked).await,
-            Err(wecom::Error::Refused { code } | wecom::Error::Misconfigured { code }) => {
-                self.undo(call, &link, None).await?;
-                Err(refused(&link.name, code).into())
-            }
-            Err(wecom::Error::Away { .. }) => {
-                let errand = self.later(0, None);
-                self.save_errand(&link, errand).await?;
-                Ok(link)
-            }
-            Err(wecom::Error::Unknown { .. }) => Ok(link),
-        }
-    }
-
-    async fn reserve_creation(
-        &self,
-        call: &Call,
-        name: AcquisitionLinkName,
-        draft: AcquisitionLinkDraft,
-    ) -> Result<Reserved> {
-        let write = match self.begin(call).await? {
-            Begin::Answered(kept) => {
-                let link = self.as_it_stands(kept).await?;
-                return Ok(Reserved::Done(Box::new(link)));
-            }
-            Begin::Fresh(write) => write,
-        };
-        let corp = write.tx.lock_corp(&name.corp).await?;
-        let corp = corp.ok_or_else(|| corps::not_found(&name.corp))?;
-        let taken = exists(&name);
-        let link = AcquisitionLink {
-            no: 0,
-            corp_no: corp.no,
-            name,
-            display_name: draft.display_name,
-            tag: acquisition::tag(self.ambient.random()),
-            range: draft.range,
-            skip_verify: draft.skip_verify,
-            made: None,
-            state: LinkState::Creating,
-            state_time: write.now,
-            gone: false,
-            pending: Some(Pending::Create),
-            version: 1,
-            create_time: write.now,
-            update_time: write.now,
-            delete_time: None,
-        };
-        let errand = self.under_way(write.now, Some(write.now));
-        let link = write.tx.insert_acquisition_link(link, errand, write.author);
-        let link = link.await?.ok_or(taken)?;
-        self.room_for_an_acquisition_link(&write, &link).await?;
-        write
-            .audit("CreateAcquisitionLink", &link.name, String::new())
-            .await?;
-        let credentials = self.credentials(&corp)?;
-        let link = write.finish(link).await?;
-        Ok(Reserved::Ask(Box::new(link), credentials))
-    }
-
     /// At most `limit` links of a corp after the id `after`.
     pub async fn acquisition_links(
         &self,
@@ -143,111 +43,6 @@ impl App {
         let corp = self.corp(corp).await?;
         let reads = self.store.reads();
         Ok(reads.acquisition_links_page(&corp, after, limit).await?)
-    }
-
-    pub async fn update_acquisition_link(
-        &self,
-        call: &Call,
-        name: &AcquisitionLinkName,
-        etag: &str,
-        changes: AcquisitionLinkChanges,
-    ) -> Result<AcquisitionLink> {
-        let write = match self.begin(call).await? {
-            Begin::Answered(kept) => return self.as_it_stands(kept).await,
-            Begin::Fresh(write) => write,
-        };
-        let (old, _) = locked(&write, name, etag).await?;
-        let link = updated(&old, changes, write.now)?;
-        // Of two calls under way nobody knows which has the last word.
-        let alone = old.pending.is_none();
-        let errand = if alone {
-            self.under_way(write.now, Some(write.now))
-        } else {
-            self.settled(write.now)
-        };
-        write
-            .tx
-            .save_acquisition_link(&link, errand, write.author)
-            .await?;
-        write
-            .audit(
-                "UpdateAcquisitionLink",
-                name,
-                format!("version={}", link.version),
-            )
-            .await?;
-        let corp = write.tx.corp(&name.corp).await?;
-        let corp = self.credentials(&corp.ok_or_else(|| not_found(name))?)?;
-        let link = write.finish(link).await?;
-        let Some(made) = link.made.as_ref().filter(|_| alone) else {
-            return Ok(link);
-        };
-        let asked = self.ambient.now();
-        let spec = spec(&link);
-        let changing = self.wecom.update_link(&corp, &made.link_id, &spec);
-        match self.patiently_until(call.until, changing).await {
-            Ok(()) => self.updated(link, asked).await,
-            Err(wecom::Error::Refused { code } | wecom::Error::Misconfigured { code }) => {
-                self.undo(call, &link, Some(old)).await?;
-                Err(refused(name, code).into())
-            }
-            Err(wecom::Error::Away { .. }) => {
-                let errand = self.later(0, None);
-                self.save_errand(&link, errand).await?;
-                Ok(link)
-            }
-            // Told again when this call has had its effect, or it might undo a later change.
-            Err(wecom::Error::Unknown { .. }) => Ok(link),
-        }
-    }
-
-    pub async fn delete_acquisition_link(
-        &self,
-        call: &Call,
-        name: &AcquisitionLinkName,
-        etag: &str,
-    ) -> Result<()> {
-        let write = match self.begin(call).await? {
-            Begin::Answered(()) => return Ok(()),
-            Begin::Fresh(write) => write,
-        };
-        let (old, errand) = locked(&write, name, etag).await?;
-        let next = old.next(write.now);
-        // What WeCom may have made without our knowing is there until we have looked.
-        let there = old.made.is_some() || errand.asked.is_some();
-        let link = AcquisitionLink {
-            delete_time: Some(next.update_time),
-            pending: there.then_some(Pending::Delete),
-            ..next
-        };
-        let alone = old.pending.is_none();
-        let errand = match errand.asked {
-            _ if !there => Errand::default(),
-            Some(asked) if old.made.is_none() => self.settled(asked),
-            _ if alone => self.under_way(write.now, None),
-            _ => self.settled(write.now),
-        };
-        write
-            .tx
-            .save_acquisition_link(&link, errand, write.author)
-            .await?;
-        write
-            .audit(
-                "DeleteAcquisitionLink",
-                name,
-                format!("version={}", link.version),
-            )
-            .await?;
-        let corp = write.tx.corp(&name.corp).await?;
-        let corp = self.credentials(&corp.ok_or_else(|| not_found(name))?)?;
-        write.finish(()).await?;
-        if let Some(made) = link.made.as_ref().filter(|_| alone) {
-            let deleting = self.wecom.delete_link(&corp, &made.link_id);
-            if self.patiently_until(call.until, deleting).await.is_ok() {
-                self.finished(&link).await?;
-            }
-        }
-        Ok(())
     }
 
     /// The answer kept by a `request_id`, as its link stands now.
@@ -344,51 +139,6 @@ impl App {
     fn effect_ends(&self, asked: Micros) -> Micros {
         asked + self.patience() + SETTLE
     }
-
-    /// Counted under the corp's lock, or two writes would both be the last.
-    async fn room_for_an_acquisition_link(
-        &self,
-        write: &Write<'_>,
-        link: &AcquisitionLink,
-    ) -> Result<()> {
-        let limit = self.rules.links_per_corp;
-        if write.tx.count_acquisition_links(link.corp_no).await? <= limit {
-            return Ok(());
-        }
-        let message = format!("a corp may have {limit} acquisition links; delete one first");
-        Err(full(&link.name, message, limit).into())
-    }
-}
-
-/// The next version with these changes, which WeCom is still to hear of.
-fn updated(
-    old: &AcquisitionLink,
-    changes: AcquisitionLinkChanges,
-    now: Micros,
-) -> Result<AcquisitionLink, Refusal> {
-    match old.state {
-        LinkState::Creating => return Err(no_transition(&old.name, "CREATING")),
-        LinkState::Refused => return Err(no_transition(&old.name, "REFUSED")),
-        LinkState::Active | LinkState::Unavailable => {}
-    }
-    let next = old.next(now);
-    let range = Range {
-        users: changes.users.unwrap_or(next.range.users),
-        departments: changes.departments.unwrap_or(next.range.departments),
-    };
-    if range.is_empty() {
-        return Err(Refusal::field(
-            "acquisition_link.user_ids",
-            acquisition::SOMEBODY,
-        ));
-    }
-    Ok(AcquisitionLink {
-        display_name: changes.display_name.unwrap_or(next.display_name),
-        range,
-        skip_verify: changes.skip_verify.unwrap_or(next.skip_verify),
-        pending: Some(Pending::Update),
-        ..next
-    })
 }
 
 /// As WeCom is told it.
@@ -400,25 +150,8 @@ fn spec(link: &AcquisitionLink) -> LinkSpec {
     }
 }
 
-/// The link under a write's lock, as the caller knows it.
-async fn locked(
-    write: &Write<'_>,
-    name: &AcquisitionLinkName,
-    etag: &str,
-) -> Result<(AcquisitionLink, Errand)> {
-    let found = write.tx.lock_acquisition_link(name).await?;
-    let (link, errand) = found.ok_or_else(|| not_found(name))?;
-    etag_matches(etag, &link.etag())?;
-    Ok((link, errand))
-}
-
 fn not_found(name: &AcquisitionLinkName) -> Refusal {
     Refusal::new(Reason::AcquisitionLinkNotFound, "no such acquisition link").about(name)
-}
-
-fn exists(name: &AcquisitionLinkName) -> Refusal {
-    let message = "an acquisition link has this name; a deleted one keeps it";
-    Refusal::new(Reason::AcquisitionLinkExists, message).about(name)
 }
 
 fn full(name: &AcquisitionLinkName, message: impl Into<String>, limit: impl ToString) -> Refusal {
