@@ -362,6 +362,7 @@ async fn a_caller_who_is_in_a_hurry_has_an_answer(engine: Engine) {
         name: "corps/klook/acquisitionQuota".into(),
     });
     hurry.set_timeout(Duration::from_millis(1500));
+    api.quota("klook").await.unwrap();
     api.fail("customer_acquisition_quota", Fault::Hang);
     api.wecom.get_acquisition_quota(hurry).await.unwrap();
 }
