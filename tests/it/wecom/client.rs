@@ -500,7 +500,7 @@ async fn a_caller_who_goes_leaves_the_token_to_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn those_who_wait_for_a_token_share_its_failure() {
-    let world = World::patient().await;
+    let world = World::new().await;
     world.fake.fail(Switch::for_good("gettoken", Fault::Hang));
     let begun = Instant::now();
     for answer in world.crowd(&corp(1, SECRET)).await {
