@@ -71,7 +71,9 @@ impl App {
             NoticeKind::BalanceIncreased => Some(Level::Sufficient),
             NoticeKind::QuotaExpiresSoon => None,
             NoticeKind::LinkUnavailable | NoticeKind::LinkDeleted => {
-                self.link_fails(tx, corp, &notice.link_id, then).await?;
+                let fails = LinkState::Unavailable;
+                self.hear_of_link(tx, corp, &notice.link_id, fails, then)
+                    .await?;
                 None
             }
             _ => return Ok(()),

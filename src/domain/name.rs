@@ -132,70 +132,47 @@ names! {
     LinkName in "links";
 }
 
-/// `programs/{program}`
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ProgramName(String);
+macro_rules! roots {
+    ($($(#[$doc:meta])* $name:ident in $collection:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
 
-impl ProgramName {
-    /// The program with this id, if it is well-formed.
-    pub fn new(id: &str) -> Result<Self, &'static str> {
-        if is_id(id) {
-            Ok(Self(id.to_owned()))
-        } else {
-            Err(ID_RULE)
+        impl $name {
+            /// The name of this id, if the id is well-formed.
+            pub fn new(id: &str) -> Result<Self, &'static str> {
+                if is_id(id) { Ok(Self(id.to_owned())) } else { Err(ID_RULE) }
+            }
+
+            /// Reads the full name.
+            pub fn parse(name: &str) -> Result<Self, String> {
+                name.strip_prefix(concat!($collection, "/"))
+                    .and_then(|id| Self::new(id).ok())
+                    .ok_or_else(|| {
+                        format!(concat!("must be ", $collection, "/{{id}}; the id {}"), ID_RULE)
+                    })
+            }
+
+            /// The last part of the name.
+            pub fn id(&self) -> &str {
+                &self.0
+            }
         }
-    }
 
-    /// Reads `programs/{program}`.
-    pub fn parse(name: &str) -> Result<Self, String> {
-        name.strip_prefix("programs/")
-            .and_then(|id| Self::new(id).ok())
-            .ok_or_else(|| format!("must be programs/{{program}}; the id {ID_RULE}"))
-    }
-
-    pub fn id(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ProgramName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "programs/{}", self.0)
-    }
-}
-
-/// `corps/{corp}`: a company at WeCom.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct CorpName(String);
-
-impl CorpName {
-    /// The corp with this id, if it is well-formed.
-    pub fn new(id: &str) -> Result<Self, &'static str> {
-        if is_id(id) {
-            Ok(Self(id.to_owned()))
-        } else {
-            Err(ID_RULE)
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($collection, "/{}"), self.0)
+            }
         }
-    }
-
-    /// Reads `corps/{corp}`.
-    pub fn parse(name: &str) -> Result<Self, String> {
-        name.strip_prefix("corps/")
-            .and_then(|id| Self::new(id).ok())
-            .ok_or_else(|| format!("must be corps/{{corp}}; the id {ID_RULE}"))
-    }
-
-    pub fn id(&self) -> &str {
-        &self.0
-    }
+    )*};
 }
 
-impl fmt::Display for CorpName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "corps/{}", self.0)
-    }
+roots! {
+    /// `programs/{program}`
+    ProgramName in "programs";
+    /// `corps/{corp}`: a company at WeCom.
+    CorpName in "corps";
 }
 
 /// `corps/{corp}/acquisitionLinks/{link}`

@@ -14,7 +14,6 @@ use super::{
         acquisition_link::{ActiveModel, Column, Entity, Model},
         acquisition_link_version as version, corp,
     },
-    history::json,
 };
 use crate::domain::{AcquisitionLink, AcquisitionLinkName, Corp, CorpName, LinkState, Micros};
 
@@ -181,7 +180,7 @@ impl Tx {
             return Ok(None);
         };
         link.no = no;
-        self.append_acquisition_link(&link, author).await?;
+        self.append(&link, author).await?;
         Ok(Some(link))
     }
 
@@ -193,7 +192,7 @@ impl Tx {
         author: &str,
     ) -> Result<()> {
         row(link, errand).update(&self.0).await?;
-        self.append_acquisition_link(link, author).await
+        self.append(link, author).await
     }
 
     /// The same version, another time to ask WeCom.
@@ -236,20 +235,6 @@ impl Tx {
             .exec(&self.0)
             .await?;
         Entity::delete_by_id(no).exec(&self.0).await?;
-        Ok(())
-    }
-
-    async fn append_acquisition_link(&self, link: &AcquisitionLink, author: &str) -> Result<()> {
-        let row = version::ActiveModel {
-            no: Set(link.no),
-            version: Set(link.version),
-            time: Set(link.update_time.0),
-            author: Set(author.to_owned()),
-            body: Set(json(link)),
-        };
-        version::Entity::insert(row)
-            .exec_without_returning(&self.0)
-            .await?;
         Ok(())
     }
 }

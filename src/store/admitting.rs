@@ -56,14 +56,7 @@ impl<C: ConnectionTrait> Db<C> {
         let (Some(Program { no, .. }), Some(at)) = (&program, known) else {
             return Ok(program);
         };
-        program_version::Entity::find()
-            .filter(program_version::Column::No.eq(*no))
-            .filter(program_version::Column::Time.lte(at.0))
-            .order_by_desc(program_version::Column::Version)
-            .one(&self.0)
-            .await?
-            .map(|row| from_json(&row.body))
-            .transpose()
+        self.version_at::<program_version::Entity, _>(*no, at).await
     }
 
     /// Those of the programs that are not over, or else the one that ended last.

@@ -121,7 +121,7 @@ impl Tx {
             return Ok(None);
         };
         card.no = no;
-        self.append_card(&card, author).await?;
+        self.append(&card, author).await?;
         Ok(Some(card))
     }
 
@@ -150,7 +150,7 @@ impl Tx {
             .reset_all()
             .update(&self.0)
             .await?;
-        self.append_card(card, author).await
+        self.append(card, author).await
     }
 
     /// Removes a card past its purge time: its row, what is sealed in its history, and what

@@ -1,20 +1,13 @@
 //! Corps.
 
 use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Select,
-    sea_query::Expr,
+    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait,
+    IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select, sea_query::Expr,
 };
 
 use super::{
     Db, Result, Tx,
-    entity::{
-        corp::{self, Column, Entity},
-        corp_version,
-    },
-    history::json,
+    entity::corp::{self, Column, Entity},
 };
 use crate::domain::{Corp, CorpName, Micros};
 
@@ -108,7 +101,7 @@ impl Tx {
             return Ok(None);
         };
         corp.no = no;
-        self.append_corp(&corp, author).await?;
+        self.append(&corp, author).await?;
         Ok(Some(corp))
     }
 
@@ -117,21 +110,7 @@ impl Tx {
         let mut row = corp::Model::from(corp).into_active_model().reset_all();
         row.sync_time = NotSet;
         row.update(&self.0).await?;
-        self.append_corp(corp, author).await
-    }
-
-    async fn append_corp(&self, corp: &Corp, author: &str) -> Result<()> {
-        let row = corp_version::ActiveModel {
-            no: Set(corp.no),
-            version: Set(corp.version),
-            time: Set(corp.update_time.0),
-            author: Set(author.to_owned()),
-            body: Set(json(corp)),
-        };
-        corp_version::Entity::insert(row)
-            .exec_without_returning(&self.0)
-            .await?;
-        Ok(())
+        self.append(corp, author).await
     }
 
     /// Looks at WeCom again then, or when it was to already, whichever comes first.

@@ -1,45 +1,91 @@
 //! Versions: each change of what the gate reads appends a row in the same transaction.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Db, Error, Result,
-    entity::{card_version, placement, placement_version},
+    entity::{
+        Version, Versions, acquisition_link_version, card_version, corp_version, placement,
+        placement_version, program_version,
+    },
     placements::{MENU_ROWS, Shown},
 };
-use crate::domain::{Card, Merchant, Micros, Placement, PlacementState, Surface};
+use crate::domain::{
+    AcquisitionLink, Card, Corp, Merchant, Micros, Placement, PlacementState, Program, Surface,
+};
+
+/// What keeps its versions as it is kept itself.
+pub(super) trait Kept: Serialize {
+    type Table: Versions;
+
+    /// Its number, its version, and from when on that holds.
+    fn stamp(&self) -> (i64, i64, Micros);
+}
+
+macro_rules! kept {
+    ($($kept:ty => $table:ident),* $(,)?) => {$(
+        impl Kept for $kept {
+            type Table = $table::Entity;
+
+            fn stamp(&self) -> (i64, i64, Micros) {
+                (self.no, self.version, self.update_time)
+            }
+        }
+    )*};
+}
+
+kept! {
+    Card => card_version,
+    Placement => placement_version,
+    Program => program_version,
+    Corp => corp_version,
+    AcquisitionLink => acquisition_link_version,
+}
 
 impl Db<DatabaseTransaction> {
-    pub(super) async fn append_card(&self, card: &Card, author: &str) -> Result<()> {
-        let row = card_version::ActiveModel {
-            no: Set(card.no),
-            version: Set(card.version),
-            time: Set(card.update_time.0),
-            author: Set(author.to_owned()),
-            body: Set(json(card)),
+    pub(super) async fn append<T: Kept>(&self, kept: &T, author: &str) -> Result<()> {
+        let (no, version, time) = kept.stamp();
+        let version = Version {
+            no,
+            version,
+            time: time.0,
+            author: author.to_owned(),
+            body: json(kept),
         };
-        card_version::Entity::insert(row)
+        self.append_version::<T::Table>(version).await
+    }
+
+    pub(super) async fn append_version<V: Versions>(&self, version: Version) -> Result<()> {
+        V::insert(V::row(version))
             .exec_without_returning(&self.0)
             .await?;
         Ok(())
     }
+}
 
-    pub(super) async fn append_placement(&self, placement: &Placement, author: &str) -> Result<()> {
-        let row = placement_version::ActiveModel {
-            no: Set(placement.no),
-            version: Set(placement.version),
-            time: Set(placement.update_time.0),
-            author: Set(author.to_owned()),
-            body: Set(json(placement)),
-        };
-        placement_version::Entity::insert(row)
-            .exec_without_returning(&self.0)
-            .await?;
-        Ok(())
+impl<C: ConnectionTrait> Db<C> {
+    /// As it stood then; `None` where there was no version yet.
+    pub(super) async fn version_at<V: Versions, T: DeserializeOwned>(
+        &self,
+        no: i64,
+        at: Micros,
+    ) -> Result<Option<T>> {
+        V::find()
+            .select_only()
+            .column(V::BODY)
+            .filter(V::NO.eq(no))
+            .filter(V::TIME.lte(at.0))
+            .order_by_desc(V::VERSION)
+            .limit(1)
+            .into_tuple::<String>()
+            .one(&self.0)
+            .await?
+            .map(|body| from_json(&body))
+            .transpose()
     }
 }
 
@@ -51,16 +97,10 @@ impl<C: ConnectionTrait> Db<C> {
         placement_no: i64,
         at: Micros,
     ) -> Result<Option<(Placement, Card)>> {
-        let Some(row) = placement_version::Entity::find()
-            .filter(placement_version::Column::No.eq(placement_no))
-            .filter(placement_version::Column::Time.lte(at.0))
-            .order_by_desc(placement_version::Column::Version)
-            .one(&self.0)
-            .await?
-        else {
+        let placement = self.version_at::<placement_version::Entity, Placement>(placement_no, at);
+        let Some(placement) = placement.await? else {
             return Ok(None);
         };
-        let placement: Placement = from_json(&row.body)?;
         let card = self.card_at(placement.card_no, at).await?;
         Ok(card.map(|card| (placement, card)))
     }
@@ -108,14 +148,8 @@ impl<C: ConnectionTrait> Db<C> {
     }
 
     async fn card_at(&self, card_no: i64, at: Micros) -> Result<Option<Card>> {
-        card_version::Entity::find()
-            .filter(card_version::Column::No.eq(card_no))
-            .filter(card_version::Column::Time.lte(at.0))
-            .order_by_desc(card_version::Column::Version)
-            .one(&self.0)
-            .await?
-            .map(|row| from_json(&row.body))
-            .transpose()
+        self.version_at::<card_version::Entity, _>(card_no, at)
+            .await
     }
 }
 

@@ -165,7 +165,7 @@ impl Tx {
             return Ok(None);
         };
         placement.no = no;
-        self.append_placement(&placement, author).await?;
+        self.append(&placement, author).await?;
         Ok(Some(placement))
     }
 
@@ -206,7 +206,7 @@ impl Tx {
             .reset_all()
             .update(&self.0)
             .await?;
-        self.append_placement(placement, author).await
+        self.append(placement, author).await
     }
 }
 

@@ -10,8 +10,7 @@ use sea_orm::{
 
 use super::{
     Db, Error, Result, Tx,
-    entity::{enrollment, enrollment_version, program, program_version},
-    history::json,
+    entity::{enrollment, enrollment_version, program},
     placements::padded,
 };
 use crate::domain::{Enrollment, EnrollmentName, List, Merchant, Micros, Program, ProgramName};
@@ -154,7 +153,7 @@ impl Tx {
             return Ok(None);
         };
         program.no = no;
-        self.append_program(&program, author).await?;
+        self.append(&program, author).await?;
         Ok(Some(program))
     }
 
@@ -165,21 +164,7 @@ impl Tx {
             .reset_all()
             .update(&self.0)
             .await?;
-        self.append_program(program, author).await
-    }
-
-    async fn append_program(&self, program: &Program, author: &str) -> Result<()> {
-        let row = program_version::ActiveModel {
-            no: Set(program.no),
-            version: Set(program.version),
-            time: Set(program.update_time.0),
-            author: Set(author.to_owned()),
-            body: Set(json(program)),
-        };
-        program_version::Entity::insert(row)
-            .exec_without_returning(&self.0)
-            .await?;
-        Ok(())
+        self.append(program, author).await
     }
 
     /// A new version of an enrollment; one that is already there is written over.

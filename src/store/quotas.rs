@@ -8,7 +8,7 @@ use sea_orm::{
 use super::{
     Db, Error, Result, Tx, WECOM,
     entity::{
-        corp,
+        Version, corp,
         quota::{ActiveModel, Column, Entity},
         quota_version as version,
     },
@@ -102,16 +102,13 @@ impl Tx {
         let last = version::Entity::find_by_id((no, version - 1));
         let last = last.one(&self.0).await?;
         let now = last.map_or(now, |last| after(Micros(last.time), now));
-        let row = version::ActiveModel {
-            no: Set(no),
-            version: Set(version),
-            time: Set(now.0),
-            author: Set(WECOM.to_owned()),
-            body: Set(json(quota)),
+        let version = Version {
+            no,
+            version,
+            time: now.0,
+            author: WECOM.to_owned(),
+            body: json(quota),
         };
-        version::Entity::insert(row)
-            .exec_without_returning(&self.0)
-            .await?;
-        Ok(())
+        self.append_version::<version::Entity>(version).await
     }
 }

@@ -142,31 +142,9 @@ impl App {
         Ok(())
     }
 
-    /// Somebody was added by a link at this time: it works.
-    pub(in crate::app) async fn link_works(
-        &self,
-        tx: &Tx,
-        corp: &Corp,
-        link_id: &str,
-        at: Micros,
-    ) -> Result<()> {
-        self.note(tx, corp, link_id, LinkState::Active, at).await
-    }
-
-    /// WeCom says that a link does not work, or is gone, since this time.
-    pub(in crate::app) async fn link_fails(
-        &self,
-        tx: &Tx,
-        corp: &Corp,
-        link_id: &str,
-        at: Micros,
-    ) -> Result<()> {
-        self.note(tx, corp, link_id, LinkState::Unavailable, at)
-            .await
-    }
-
-    /// What WeCom tells of a link, where that is news. What is pending stays so.
-    async fn note(
+    /// What WeCom tells of a link and when: that it works, by an add, or that it fails or is
+    /// gone. Kept where that is news; what is pending stays so.
+    pub(in crate::app) async fn hear_of_link(
         &self,
         tx: &Tx,
         corp: &Corp,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::{App, Error, Result, Tally, count};
 use crate::{
     domain::{
-        Card, ContactKey, Corp, CorpName, Link, Micros, Notice, Origin, Reason, TapToken,
-        Unattributed,
+        Card, ContactKey, Corp, CorpName, Link, LinkState, Micros, Notice, Origin, Reason,
+        TapToken, Unattributed,
         contact_event::{Event, EventKind, Fact, Known, Source, State, Verdict, judge},
     },
     store::{Learned, Shown, Tx},
@@ -126,7 +126,10 @@ impl<'a> Recorder<'a> {
         }
         for ((corp_no, link_id), at) in std::mem::take(&mut self.works) {
             let corp = self.corp(corp_no).await?;
-            self.app.link_works(self.tx, &corp, &link_id, at).await?;
+            let works = LinkState::Active;
+            self.app
+                .hear_of_link(self.tx, &corp, &link_id, works, at)
+                .await?;
         }
         self.tx.save_contact_histories(&saved).await?;
         self.tx

@@ -1,15 +1,12 @@
-//! The tables, one a file.
+//! The tables, one a file; those of versions are alike.
 
 pub mod acquisition_link;
-pub mod acquisition_link_version;
 pub mod audit;
 pub mod callback;
 pub mod card;
-pub mod card_version;
 pub mod contact_event;
 pub mod contact_history;
 pub mod corp;
-pub mod corp_version;
 pub mod enrollment;
 pub mod enrollment_version;
 pub mod lease;
@@ -17,17 +14,20 @@ pub mod link;
 pub mod meta;
 pub mod opening;
 pub mod placement;
-pub mod placement_version;
 pub mod program;
-pub mod program_version;
 pub mod quota;
-pub mod quota_version;
 pub mod request;
 pub mod run;
 pub mod spend;
 pub mod spend_day;
 pub mod spend_import;
 pub mod transition;
+mod versions;
+
+pub use versions::{
+    Version, Versions, acquisition_link_version, card_version, corp_version, placement_version,
+    program_version, quota_version,
+};
 
 #[cfg(test)]
 mod tests {

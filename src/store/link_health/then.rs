@@ -1,6 +1,6 @@
 //! What was known of the WeCom link behind a card at a time before, by the kept versions.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::{CorpFacts, LinkFacts, judged, key, managed};
 use crate::{
@@ -12,7 +12,6 @@ use crate::{
         entity::{
             acquisition_link as link, acquisition_link_version, corp, corp_version, quota_version,
         },
-        history::from_json,
     },
 };
 
@@ -35,22 +34,14 @@ impl<C: ConnectionTrait> Db<C> {
     }
 
     async fn corp_at(&self, name: &CorpName, at: Micros) -> Result<Option<CorpFacts>> {
-        use corp_version::{Column, Entity};
         let row = corp::Entity::find().filter(corp::Column::Id.eq(name.id()));
         let Some(row) = row.one(&self.0).await? else {
             return Ok(None);
         };
-        let then = Entity::find()
-            .filter(Column::No.eq(row.no))
-            .filter(Column::Time.lte(at.0))
-            .order_by_desc(Column::Version)
-            .one(&self.0)
-            .await?;
-        let Some(then) = then else { return Ok(None) };
-        let then: Corp = from_json(&then.body)?;
-        if then.delete_time.is_some() {
+        let then = self.version_at::<corp_version::Entity, Corp>(row.no, at);
+        let Some(then) = then.await?.filter(|corp| corp.delete_time.is_none()) else {
             return Ok(None);
-        }
+        };
         Ok(Some(CorpFacts {
             no: row.no,
             merchants: then.merchants,
@@ -59,19 +50,12 @@ impl<C: ConnectionTrait> Db<C> {
     }
 
     async fn exhausted_at(&self, corp_no: i64, at: Micros) -> Result<bool> {
-        use quota_version::{Column, Entity};
-        let then = Entity::find()
-            .filter(Column::No.eq(corp_no))
-            .filter(Column::Time.lte(at.0))
-            .order_by_desc(Column::Version)
-            .one(&self.0)
-            .await?;
-        let quota = then.map(|row| from_json::<Quota>(&row.body)).transpose()?;
+        let quota = self.version_at::<quota_version::Entity, Quota>(corp_no, at);
+        let quota = quota.await?;
         Ok(quota.is_some_and(|quota| quota.level == Level::Exhausted))
     }
 
     async fn link_at(&self, corp_no: i64, wecom: &Wecom, at: Micros) -> Result<Option<LinkFacts>> {
-        use acquisition_link_version::{Column, Entity};
         let column = match managed(&wecom.target) {
             Some(_) => link::Column::Id,
             None => link::Column::Uri,
@@ -85,15 +69,8 @@ impl<C: ConnectionTrait> Db<C> {
             .one(&self.0)
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let then = Entity::find()
-            .filter(Column::No.eq(row.no))
-            .filter(Column::Time.lte(at.0))
-            .order_by_desc(Column::Version)
-            .one(&self.0)
-            .await?;
-        let link = then
-            .map(|row| from_json::<AcquisitionLink>(&row.body))
-            .transpose()?;
+        let link = self.version_at::<acquisition_link_version::Entity, AcquisitionLink>(row.no, at);
+        let link = link.await?;
         Ok(link.map(LinkFacts::from))
     }
 }
