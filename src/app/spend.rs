@@ -18,9 +18,10 @@ use crate::{
     store::{self, Store},
 };
 
-/// Figures that make a good chunk, where there are many: enough that a transaction's cost is
-/// shared by many, few enough to lose little by a kill and to keep others waiting but shortly.
-pub const CHUNK_ROWS: usize = 50_000;
+/// Figures that make a good chunk, where there are many. They are written in the order of their
+/// keys, so that the figures of several days meet in one visit to a merchant's pages; few enough
+/// to lose little by a kill, to keep others waiting but shortly, and to be kept in memory.
+pub const CHUNK_ROWS: usize = 200_000;
 
 /// How long a file that was cut may be gone on with. After that others may have brought newer
 /// figures, and it is taken in from its beginning.

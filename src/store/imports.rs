@@ -1,9 +1,6 @@
 //! Figures of ad spend coming in: chunk by chunk, each kept whole or not at all.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
@@ -119,7 +116,7 @@ impl Tx {
 
     /// Takes in figures, as if one after the other: a figure that differs from the latest of
     /// its merchant, day and source gets a row of its own. In a transaction that imports. At
-    /// most some 50,000 at once.
+    /// most some 200,000 at once.
     pub async fn import_chunk(
         &self,
         import_no: i64,
@@ -236,18 +233,17 @@ impl Tx {
 /// Each round has a key once: the n-th has the n-th figures of keys that come again. Within a
 /// round by key, so that neighbors in the table are written together.
 fn rounds(entries: &[SpendEntry]) -> Vec<Vec<&SpendEntry>> {
-    let mut seen: HashMap<_, usize> = HashMap::with_capacity(entries.len());
+    let mut sorted: Vec<_> = entries.iter().collect();
+    // Stable: the figures of one key stay in the order in which they came.
+    sorted.sort_by(|a, b| key(a).cmp(&key(b)));
     let mut rounds: Vec<Vec<&SpendEntry>> = Vec::new();
-    for entry in entries {
-        let times = seen.entry(key(entry)).or_default();
-        if *times == rounds.len() {
-            rounds.push(Vec::new());
+    for same in sorted.chunk_by(|a, b| key(a) == key(b)) {
+        for (round, entry) in same.iter().enumerate() {
+            if round == rounds.len() {
+                rounds.push(Vec::new());
+            }
+            rounds[round].push(entry);
         }
-        rounds[*times].push(entry);
-        *times += 1;
-    }
-    for round in &mut rounds {
-        round.sort_unstable_by_key(|entry| key(entry));
     }
     rounds
 }
