@@ -68,6 +68,7 @@ fn kind(gate: Gate) -> gate::Kind {
         Gate::Surface => gate::Kind::Surface,
         Gate::ContactKind => gate::Kind::ContactKind,
         Gate::Spend => gate::Kind::Spend,
+        Gate::Sanctions => gate::Kind::Sanctions,
         Gate::Card => gate::Kind::Card,
         Gate::Placement => gate::Kind::Placement,
         Gate::Schedule => gate::Kind::Schedule,

@@ -34,7 +34,10 @@ pub const fn code(reason: Reason) -> Code {
         | ProgramNotFound
         | EnrollmentNotFound
         | CorpNotFound
-        | AcquisitionLinkNotFound => Code::NotFound,
+        | AcquisitionLinkNotFound
+        | ViolationNotFound
+        | SanctionNotFound
+        | AppealNotFound => Code::NotFound,
         CardExists
         | PlacementExists
         | LinkExists
@@ -42,13 +45,16 @@ pub const fn code(reason: Reason) -> Code {
         | ProgramExists
         | EnrollmentExists
         | CorpExists
-        | AcquisitionLinkExists => Code::AlreadyExists,
+        | AcquisitionLinkExists
+        | ViolationExists
+        | SanctionExists
+        | AppealExists => Code::AlreadyExists,
         EtagMismatch | TransactionConflict => Code::Aborted,
         StateTransition | ProgramPaused | ProgramEnded | NotEnrolled | KindNotOpen
         | SurfaceNotOpen | HeldOut | SpendBelowThreshold | SpendPending | CardSuspended
         | StoreFrozen | CardNotActive | PlacementNotLive | OutsideSchedule | KindNotShown
-        | LinkUnavailable | ProgramNotStarted | CorpNotOpen | TokenExpired | TokenRevoked
-        | WecomRefused => Code::FailedPrecondition,
+        | LinkUnavailable | ProgramNotStarted | CorpNotOpen | AppealClosed | TokenExpired
+        | TokenRevoked | WecomRefused => Code::FailedPrecondition,
         QuotaExhausted | RateLimited => Code::ResourceExhausted,
         WecomUnavailable | StoreUnavailable | Overloaded => Code::Unavailable,
         DeadlineExceeded => Code::DeadlineExceeded,

@@ -9,8 +9,8 @@ use std::{
 
 use csv::{ByteRecord, Position, Reader, ReaderBuilder, Terminator, Writer, WriterBuilder};
 use mingpian::domain::{
-    Day, ID_RULE, Merchant, Money, SourceNames, SourceRoom, SpendEntry, Violation, money::CURRENCY,
-    spend::one_too_many,
+    Day, FieldViolation, ID_RULE, Merchant, Money, SourceNames, SourceRoom, SpendEntry,
+    money::CURRENCY, spend::one_too_many,
 };
 
 /// Bytes read at once.
@@ -130,7 +130,7 @@ impl SpendFile {
         Ok(read)
     }
 
-    fn entry(&mut self, row: &ByteRecord) -> Result<SpendEntry, Violation> {
+    fn entry(&mut self, row: &ByteRecord) -> Result<SpendEntry, FieldViolation> {
         let [merchant, day, source, amount, currency] = self.fields(row)?;
         let money = if currency == CURRENCY {
             Money::parse(amount)
@@ -151,7 +151,7 @@ impl SpendFile {
         }
     }
 
-    fn fields<'a>(&self, row: &'a ByteRecord) -> Result<[&'a str; 5], Violation> {
+    fn fields<'a>(&self, row: &'a ByteRecord) -> Result<[&'a str; 5], FieldViolation> {
         if row.len() != COLUMNS.len() {
             return Err(violation("row", "must have 5 columns"));
         }
@@ -166,7 +166,7 @@ impl SpendFile {
     fn reject(
         &mut self,
         row: &ByteRecord,
-        violation: &Violation,
+        violation: &FieldViolation,
         read: &mut Contents,
     ) -> csv::Result<()> {
         let of = self.fields(row).ok().and_then(|[_, day, source, ..]| {
@@ -242,7 +242,7 @@ impl Rejects {
         header: &ByteRecord,
         line: u64,
         row: &ByteRecord,
-        violation: &Violation,
+        violation: &FieldViolation,
     ) -> csv::Result<()> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
@@ -288,8 +288,8 @@ fn unended(path: &Path) -> io::Result<u64> {
     Ok(if last == [b'\n'] { u64::MAX } else { length })
 }
 
-fn violation(field: &str, rule: &str) -> Violation {
-    Violation {
+fn violation(field: &str, rule: &str) -> FieldViolation {
+    FieldViolation {
         field: field.to_owned(),
         description: rule.to_owned(),
     }

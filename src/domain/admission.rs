@@ -6,7 +6,7 @@ mod tests;
 
 use super::{
     ContactKind, Decision, Door, List, Membership, Merchant, Micros, Program, ProgramState, Reason,
-    Refusal, SurfaceKind,
+    Refusal, Sanction, SurfaceKind, sanction::stopping,
 };
 
 /// One program from one merchant's side.
@@ -25,17 +25,28 @@ pub struct Standing {
     pub merchant: Merchant,
     /// Every program, by id.
     pub chances: Vec<Chance>,
+    /// Those that stop cards, now or later.
+    pub sanctions: Vec<Sanction>,
 }
 
 impl Standing {
-    /// The next moment at which a program may answer otherwise by itself.
+    /// The next moment at which a program or a sanction may answer otherwise by itself.
     pub fn next_edge(&self, now: Micros) -> Option<Micros> {
-        let edges = self.chances.iter().flat_map(|chance| {
+        let chances = self.chances.iter().flat_map(|chance| {
             [chance.program.next_edge(now), Some(chance.decision.edge)]
                 .into_iter()
                 .flatten()
         });
-        edges.min()
+        let sanctions = self.sanctions.iter().filter_map(|s| s.next_edge(now));
+        chances.chain(sanctions).min()
+    }
+
+    /// Whether no sanction stops the merchant's cards.
+    pub fn unsanctioned(&self, now: Micros) -> Result<(), Refusal> {
+        match stopping(&self.sanctions, now).and_then(Sanction::refusal) {
+            Some(refusal) => Err(refusal),
+            None => Ok(()),
+        }
     }
 
     /// The chance that admits what is asked, or else comes nearest; of equals the first.
@@ -77,6 +88,7 @@ pub enum Gate {
     Surface,
     ContactKind,
     Spend,
+    Sanctions,
     Card,
     Placement,
     Schedule,

@@ -1,11 +1,11 @@
 //! Collects every malformed field of a request before refusing it.
 
-use super::{Refusal, Violation};
+use super::{FieldViolation, Refusal};
 
 /// Violations so far. Fields are named as in the proto.
 #[derive(Debug, Default)]
 pub struct Check {
-    violations: Vec<Violation>,
+    violations: Vec<FieldViolation>,
 }
 
 impl Check {
@@ -28,7 +28,7 @@ impl Check {
     }
 
     pub fn violation(&mut self, field: impl Into<String>, rule: impl Into<String>) {
-        self.violations.push(Violation {
+        self.violations.push(FieldViolation {
             field: field.into(),
             description: rule.into(),
         });

@@ -27,6 +27,10 @@ fn passed<'a>(lang: Lang, gate: Gate, fact: impl Fn(&str) -> &'a str) -> String 
             "The program opens this kind of contact.",
         ),
         Gate::Spend => return spend(lang, fact),
+        Gate::Sanctions => (
+            "没有生效中的处罚影响名片。",
+            "No sanction stops the merchant's cards.",
+        ),
         Gate::Card => ("名片可用。", "The card is active."),
         Gate::Placement => ("名片已上架。", "The placement is live."),
         Gate::Schedule => ("在展示时间内。", "It is within its scheduled time."),
@@ -83,9 +87,9 @@ fn spend<'a>(lang: Lang, fact: impl Fn(&str) -> &'a str) -> String {
 
 fn refused<'a>(lang: Lang, reason: Reason, fact: impl Fn(&str) -> &'a str) -> String {
     use Reason::{
-        CardNotActive, KindNotOpen, KindNotShown, LinkUnavailable, NotEnrolled, OutsideSchedule,
-        PlacementNotLive, ProgramEnded, ProgramNotStarted, ProgramPaused, SpendBelowThreshold,
-        SpendPending, SurfaceNotOpen,
+        CardNotActive, CardSuspended, KindNotOpen, KindNotShown, LinkUnavailable, NotEnrolled,
+        OutsideSchedule, PlacementNotLive, ProgramEnded, ProgramNotStarted, ProgramPaused,
+        SpendBelowThreshold, SpendPending, StoreFrozen, SurfaceNotOpen,
     };
     let (total, threshold, shortfall) = (fact("total"), fact("threshold"), fact("shortfall"));
     let (start, end) = (fact("startTime"), fact("endTime"));
@@ -121,6 +125,13 @@ fn refused<'a>(lang: Lang, reason: Reason, fact: impl Fn(&str) -> &'a str) -> St
             "Ad spend has passed the threshold; cards open by themselves at {}.",
             fact("opensAt")
         ),
+        CardSuspended if zh => format!("商家的名片因处罚被暂停{}。", until(end)),
+        CardSuspended => format!("A sanction suspends the merchant's cards{}.", till(end)),
+        StoreFrozen if zh => format!("店铺因处罚被冻结{}，名片不展示。", until(end)),
+        StoreFrozen => format!(
+            "A sanction has frozen the store{}; cards are not shown.",
+            till(end)
+        ),
         CardNotActive if zh => "名片已删除。".to_owned(),
         CardNotActive => "The card is deleted.".to_owned(),
         PlacementNotLive if zh => "该展示已暂停或删除。".to_owned(),
@@ -138,5 +149,20 @@ fn refused<'a>(lang: Lang, reason: Reason, fact: impl Fn(&str) -> &'a str) -> St
         LinkUnavailable if zh => "企业微信链接暂不可用。".to_owned(),
         LinkUnavailable => "The WeCom link cannot be used now.".to_owned(),
         other => other.as_str().to_owned(),
+    }
+}
+
+/// Of a sanction's end, if it has one.
+fn until(end: &str) -> String {
+    match end {
+        "" => String::new(),
+        end => format!("，至 {end} 自动解除"),
+    }
+}
+
+fn till(end: &str) -> String {
+    match end {
+        "" => String::new(),
+        end => format!(" until {end}"),
     }
 }

@@ -1,8 +1,8 @@
 //! The one gate: a pure function that every door asks. A yes is a `Clearance`, which has no
 //! other constructor and which every guarded write and every reveal demands.
 //!
-//! The order is program, eligibility (both in `admission.rs`), card, placement, schedule, the
-//! contact kind, and last whether the WeCom link works.
+//! The order is program, eligibility (both in `admission.rs`), sanctions, card, placement,
+//! schedule, the contact kind, and last whether the WeCom link works.
 
 mod facts;
 mod link;
@@ -52,10 +52,11 @@ impl Clearance {
     }
 }
 
-/// Judges one question at one moment: programs and spend first, then card, placement and
-/// schedule, and last whether the contact is there.
+/// Judges one question at one moment: programs and spend first, then sanctions, card, placement
+/// and schedule, and last whether the contact is there.
 pub fn judge(door: Door, facts: Facts<'_>, now: Micros) -> Result<Clearance, Refusal> {
     admitted(door, &facts, now)?;
+    facts.standing.unsanctioned(now)?;
     if let Some(card) = facts.card {
         card_active(card, now)?;
     }
@@ -102,7 +103,7 @@ pub fn reveal(card: &Card, kind: ContactKind, now: Micros) -> Result<Clearance, 
 }
 
 /// Every gate with its word, in order, also those after a refusal: first each program's, by
-/// program, then the card's and the placement's own.
+/// program, then the sanctions', the card's and the placement's own.
 pub fn explain(facts: Facts<'_>, now: Micros) -> (Vec<(ProgramName, Finding)>, Vec<Finding>) {
     let standing = facts.standing;
     let offered = offered(&facts);
@@ -115,7 +116,8 @@ pub fn explain(facts: Facts<'_>, now: Micros) -> (Vec<(ProgramName, Finding)>, V
             .into_iter()
             .map(|finding| (chance.program.name.clone(), finding))
     });
-    let mut own = Vec::new();
+    let sanctioned = standing.unsanctioned(now).err();
+    let mut own = vec![Finding::new(Gate::Sanctions, sanctioned)];
     if let Some(card) = facts.card {
         own.push(Finding::new(Gate::Card, card_active(card, now).err()));
     }

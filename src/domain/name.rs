@@ -130,6 +130,12 @@ names! {
     PlacementName in "placements";
     /// `merchants/{merchant}/links/{link}`
     LinkName in "links";
+    /// `merchants/{merchant}/violations/{violation}`
+    ViolationName in "violations";
+    /// `merchants/{merchant}/sanctions/{sanction}`
+    SanctionName in "sanctions";
+    /// `merchants/{merchant}/appeals/{appeal}`
+    AppealName in "appeals";
 }
 
 macro_rules! roots {

@@ -14,7 +14,7 @@ pub struct Refusal {
     /// Facts by the keys that the registry lists for the reason.
     pub metadata: Vec<(&'static str, String)>,
     /// Malformed fields, each by its path in the request.
-    pub violations: Vec<Violation>,
+    pub violations: Vec<FieldViolation>,
     /// The resource it is about, by its full name.
     pub resource: Option<String>,
     /// When to come again.
@@ -23,7 +23,7 @@ pub struct Refusal {
 
 /// One malformed field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
+pub struct FieldViolation {
     /// As in the proto: `card.contacts[1].phone.number`.
     pub field: String,
     /// What it must be.
@@ -44,14 +44,14 @@ impl Refusal {
 
     /// One malformed field.
     pub fn field(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self::fields(vec![Violation {
+        Self::fields(vec![FieldViolation {
             field: field.into(),
             description: description.into(),
         }])
     }
 
     /// Malformed fields, all at once.
-    pub fn fields(violations: Vec<Violation>) -> Self {
+    pub fn fields(violations: Vec<FieldViolation>) -> Self {
         let named: Vec<_> = violations
             .iter()
             .map(|v| format!("{}: {}", v.field, v.description))

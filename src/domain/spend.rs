@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Day, Merchant, Micros, Money, Violation};
+use super::{Day, FieldViolation, Merchant, Micros, Money};
 
 /// A figure may be of today or of so many days before.
 pub const OLDEST_DAYS: i32 = 400;
@@ -29,7 +29,7 @@ impl SpendEntry {
         source: Result<String, &'static str>,
         amount: Result<Money, &'static str>,
         today: Day,
-    ) -> Result<Self, Violation> {
+    ) -> Result<Self, FieldViolation> {
         Ok(Self {
             merchant: merchant.map_err(|rule| violation("merchant", rule))?,
             day: day
@@ -150,12 +150,12 @@ pub fn completed(day: Day, today: Day) -> Result<Day, &'static str> {
 }
 
 /// What is wrong with the source of a figure for which there is no room.
-pub fn one_too_many() -> Violation {
+pub fn one_too_many() -> FieldViolation {
     violation("source", ONE_TOO_MANY)
 }
 
-fn violation(field: &str, rule: impl Into<String>) -> Violation {
-    Violation {
+fn violation(field: &str, rule: impl Into<String>) -> FieldViolation {
+    FieldViolation {
         field: field.to_owned(),
         description: rule.into(),
     }

@@ -9,13 +9,14 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Db, Error, Result,
     entity::{
-        Version, Versions, acquisition_link_version, card_version, corp_version, placement,
-        placement_version, program_version,
+        Version, Versions, acquisition_link_version, appeal_version, card_version, corp_version,
+        placement, placement_version, program_version, sanction_version, violation_version,
     },
     placements::{MENU_ROWS, Shown},
 };
 use crate::domain::{
-    AcquisitionLink, Card, Corp, Merchant, Micros, Placement, PlacementState, Program, Surface,
+    AcquisitionLink, Appeal, Card, Corp, Merchant, Micros, Placement, PlacementState, Program,
+    Sanction, Surface, Violation,
 };
 
 /// What keeps its versions as it is kept itself.
@@ -44,6 +45,9 @@ kept! {
     Program => program_version,
     Corp => corp_version,
     AcquisitionLink => acquisition_link_version,
+    Violation => violation_version,
+    Sanction => sanction_version,
+    Appeal => appeal_version,
 }
 
 impl Db<DatabaseTransaction> {

@@ -26,6 +26,7 @@ mod preview;
 mod programs;
 mod quotas;
 mod requests;
+mod sanctions;
 mod spend;
 mod standings;
 mod totals;

@@ -7,7 +7,8 @@ use sea_orm::ConnectionTrait;
 
 use super::{Db, Result, programs::Listed};
 use crate::domain::{
-    Calendar, Chance, Day, List, Merchant, Micros, Program, ProgramName, Sources, Spend, Standing,
+    Calendar, Chance, Day, List, Merchant, Micros, Program, ProgramName, Sanction, Sources, Spend,
+    Standing,
     eligibility::{Terms, decide},
     ledger::SILENT_DAYS,
 };
@@ -118,10 +119,12 @@ impl<C: ConnectionTrait> Db<C> {
             .into_iter()
             .map(|(program_no, merchant, list)| ((program_no, merchant), list))
             .collect();
+        let mut sanctions = self.stopping(ids, now, known.known).await?;
         let standing = |merchant: Merchant| {
             let spend = spend.remove(&merchant).unwrap_or_default();
-            let standing = Arc::new(known.standing(merchant.clone(), &spend, &lists));
-            (merchant, standing)
+            let sanctions = sanctions.remove(&merchant).unwrap_or_default();
+            let standing = known.standing(merchant.clone(), sanctions, &spend, &lists);
+            (merchant, Arc::new(standing))
         };
         Ok(ids
             .iter()
@@ -196,6 +199,7 @@ impl Known<'_> {
     fn standing(
         &self,
         merchant: Merchant,
+        sanctions: Vec<Sanction>,
         spend: &Spend,
         lists: &HashMap<(i64, Merchant), List>,
     ) -> Standing {
@@ -212,6 +216,7 @@ impl Known<'_> {
         });
         Standing {
             chances: chances.collect(),
+            sanctions,
             merchant,
         }
     }
@@ -228,6 +233,7 @@ fn only(mut standings: HashMap<Merchant, Arc<Standing>>, merchant: &Merchant) ->
     let none = || Standing {
         merchant: merchant.clone(),
         chances: Vec::new(),
+        sanctions: Vec::new(),
     };
     standings
         .remove(merchant)

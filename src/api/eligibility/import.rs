@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     app::{self, App, SpendImport},
-    domain::{Reason, Refusal, Violation, spend},
+    domain::{FieldViolation, Reason, Refusal, spend},
 };
 
 /// Entries in a message at most.
@@ -124,7 +124,7 @@ impl Inlet<'_> {
     }
 }
 
-fn rejection(index: i64, violation: Violation) -> Rejection {
+fn rejection(index: i64, violation: FieldViolation) -> Rejection {
     Rejection {
         index,
         field: violation.field,

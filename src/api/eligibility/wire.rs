@@ -6,7 +6,7 @@ use super::super::{
     wire::{date, money, timestamp},
 };
 use crate::domain::{
-    Chance, Day, Merchant, Micros, Money, SourceNames, SpendDay, SpendEntry, Violation,
+    Chance, Day, FieldViolation, Merchant, Micros, Money, SourceNames, SpendDay, SpendEntry,
     eligibility::State,
 };
 
@@ -23,7 +23,7 @@ pub fn entry(
     entry: pb::SpendEntry,
     today: Day,
     sources: &SourceNames,
-) -> Result<SpendEntry, Violation> {
+) -> Result<SpendEntry, FieldViolation> {
     let amount = entry.amount.ok_or("required");
     SpendEntry::new(
         Merchant::parse(&entry.merchant),

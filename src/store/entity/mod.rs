@@ -1,6 +1,7 @@
 //! The tables, one a file; those of versions are alike.
 
 pub mod acquisition_link;
+pub mod appeal;
 pub mod audit;
 pub mod callback;
 pub mod card;
@@ -18,15 +19,18 @@ pub mod program;
 pub mod quota;
 pub mod request;
 pub mod run;
+pub mod sanction;
+pub mod sanction_change;
 pub mod spend;
 pub mod spend_day;
 pub mod spend_import;
 pub mod transition;
 mod versions;
+pub mod violation;
 
 pub use versions::{
-    Version, Versions, acquisition_link_version, card_version, corp_version, placement_version,
-    program_version, quota_version,
+    Version, Versions, acquisition_link_version, appeal_version, card_version, corp_version,
+    placement_version, program_version, quota_version, sanction_version, violation_version,
 };
 
 #[cfg(test)]
@@ -59,6 +63,8 @@ mod tests {
     async fn entities_have_the_columns_of_their_tables() {
         let db = Database::connect("sqlite::memory:").await.unwrap();
         Migrator::up(&db, None).await.unwrap();
+        same_columns(&db, super::appeal::Entity).await;
+        same_columns(&db, super::appeal_version::Entity).await;
         same_columns(&db, super::audit::Entity).await;
         same_columns(&db, super::card::Entity).await;
         same_columns(&db, super::card_version::Entity).await;
@@ -76,6 +82,11 @@ mod tests {
         same_columns(&db, super::program::Entity).await;
         same_columns(&db, super::program_version::Entity).await;
         same_columns(&db, super::run::Entity).await;
+        same_columns(&db, super::sanction::Entity).await;
+        same_columns(&db, super::sanction_change::Entity).await;
+        same_columns(&db, super::sanction_version::Entity).await;
+        same_columns(&db, super::violation::Entity).await;
+        same_columns(&db, super::violation_version::Entity).await;
         same_columns(&db, super::spend::Entity).await;
         same_columns(&db, super::spend_day::Entity).await;
         same_columns(&db, super::spend_import::Entity).await;

@@ -76,4 +76,7 @@ versions! {
     corp_version in "corp_versions",
     acquisition_link_version in "acquisition_link_versions",
     quota_version in "quota_versions",
+    violation_version in "violation_versions",
+    sanction_version in "sanction_versions",
+    appeal_version in "appeal_versions",
 }

@@ -4,6 +4,7 @@ mod columns;
 mod m0001_cards;
 mod m0002_programs;
 mod m0003_wecom;
+mod m0004_compliance;
 
 use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::prelude::*;
@@ -16,6 +17,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_cards::Migration),
             Box::new(m0002_programs::Migration),
             Box::new(m0003_wecom::Migration),
+            Box::new(m0004_compliance::Migration),
         ]
     }
 }

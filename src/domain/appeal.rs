@@ -1,0 +1,148 @@
+//! A merchant's objection to a violation with all that followed from it, or to one sanction.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AppealName, Merchant, Micros, Money, Sanction, SanctionKind, SanctionName, ViolationName,
+    card::etag, time::after,
+};
+
+/// What is objected to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Subject {
+    /// With every sanction that followed from it.
+    Violation(ViolationName),
+    /// Alone; the points stay.
+    Sanction(SanctionName),
+}
+
+/// Where an appeal stands at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppealState {
+    Pending,
+    /// Pending, and late.
+    Overdue,
+    Upheld,
+    Rejected,
+}
+
+impl AppealState {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Overdue => "OVERDUE",
+            Self::Upheld => "UPHELD",
+            Self::Rejected => "REJECTED",
+        }
+    }
+}
+
+/// An appeal as it stood in one version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Appeal {
+    /// The store's number; 0 before it has one.
+    pub no: i64,
+    pub name: AppealName,
+    pub subject: Subject,
+    /// The statement and the addresses of the proof, sealed.
+    pub papers: Vec<u8>,
+    pub author: String,
+    /// When it should be decided.
+    pub due_time: Micros,
+    pub outcome: Option<Outcome>,
+    /// From 1, one more with each change.
+    pub version: i64,
+    pub create_time: Micros,
+    pub update_time: Micros,
+}
+
+/// How an appeal was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub time: Micros,
+    pub author: String,
+    /// For the merchant to read.
+    pub reason: String,
+    /// Of one that was upheld; none where it was rejected.
+    pub loss: Option<Loss>,
+}
+
+/// What was lost before an appeal was upheld.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// Given back.
+    pub points: u8,
+    /// How long the points were missing.
+    pub missing: Duration,
+    pub effects: Vec<Effect>,
+}
+
+/// What one sanction did before it was lifted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effect {
+    pub sanction: SanctionName,
+    pub kind: SanctionKind,
+    /// How long it was in force.
+    pub duration: Duration,
+    /// To be paid back.
+    pub amount: Option<Money>,
+    pub item_ids: Vec<String>,
+}
+
+impl Effect {
+    /// Of a sanction until this moment, at which it was lifted, or until it had ended before.
+    pub fn until(sanction: &Sanction, at: Micros) -> Self {
+        let lifted = sanction.lift.as_ref().map(|lift| lift.time);
+        let ends = [sanction.end_time, lifted, Some(at)];
+        let end = ends.into_iter().flatten().min().unwrap_or(at);
+        let taken = sanction.start_time <= at;
+        Self {
+            sanction: sanction.name.clone(),
+            kind: sanction.kind,
+            duration: span(sanction.start_time, end),
+            amount: sanction.amount.filter(|_| taken),
+            item_ids: sanction.item_ids.clone(),
+        }
+    }
+}
+
+/// From one moment to a later one; nothing when it is not later.
+pub fn span(from: Micros, to: Micros) -> Duration {
+    Duration::from_micros(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or_default())
+}
+
+impl Appeal {
+    pub fn merchant(&self) -> &Merchant {
+        self.name.merchant()
+    }
+
+    pub fn etag(&self) -> String {
+        etag(self.no, self.version)
+    }
+
+    pub fn state(&self, at: Micros) -> AppealState {
+        match &self.outcome {
+            Some(outcome) if outcome.loss.is_some() => AppealState::Upheld,
+            Some(_) => AppealState::Rejected,
+            None if self.due_time <= at => AppealState::Overdue,
+            None => AppealState::Pending,
+        }
+    }
+
+    /// The next version, decided so.
+    pub fn decided(self, outcome: Outcome) -> Self {
+        let update_time = after(self.update_time, outcome.time);
+        Self {
+            outcome: Some(Outcome {
+                time: update_time,
+                ..outcome
+            }),
+            version: self.version + 1,
+            update_time,
+            ..self
+        }
+    }
+}

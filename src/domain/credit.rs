@@ -1,0 +1,127 @@
+//! Credit points: what a merchant has at a moment, how it came about, and what brings points
+//! back. Nothing is kept but the violations; the balance follows from their times.
+
+use super::{Micros, Violation, ViolationName};
+
+/// What every merchant begins with (`brief.md`, Sanctions).
+pub const INITIAL: u8 = 12;
+
+/// What made the balance change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A violation was confirmed.
+    Confirmed,
+    /// An appeal was upheld.
+    Overturned,
+    /// The points came back by themselves.
+    Returned,
+}
+
+/// One change of the balance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    pub time: Micros,
+    pub cause: Cause,
+    /// By how much; the balance is never under 0, whatever was lost.
+    pub points: i32,
+    pub balance: u8,
+    pub violation: &'a Violation,
+}
+
+/// Points that are missing at a moment, and when they come back by themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing<'a> {
+    pub violation: &'a ViolationName,
+    pub points: u8,
+    pub return_time: Option<Micros>,
+    pub appeal_end_time: Micros,
+}
+
+/// From when and until when a violation's points are missing.
+fn missing(violation: &Violation) -> Option<(Micros, Option<Micros>)> {
+    let charge = violation.charge.as_ref()?;
+    let from = violation.decision.as_ref()?.time;
+    let overturned = charge.overturned.as_ref().map(|(time, _)| *time);
+    let ends = [overturned, charge.return_time];
+    Some((from, ends.into_iter().flatten().min()))
+}
+
+/// The balance at a moment, of all violations that were known then.
+pub fn balance<'a>(violations: impl IntoIterator<Item = &'a Violation>, at: Micros) -> u8 {
+    let lost = violations
+        .into_iter()
+        .filter(|violation| is_missing(violation, at))
+        .map(|violation| u32::from(violation.points));
+    left(lost.sum())
+}
+
+fn is_missing(violation: &Violation, at: Micros) -> bool {
+    missing(violation).is_some_and(|(from, until)| from <= at && until.is_none_or(|end| at < end))
+}
+
+fn left(lost: u32) -> u8 {
+    INITIAL.saturating_sub(u8::try_from(lost).unwrap_or(u8::MAX))
+}
+
+/// Every change until a moment, the earliest first.
+pub fn history(violations: &[Violation], until: Micros) -> Vec<Entry<'_>> {
+    let mut changes: Vec<_> = violations.iter().flat_map(changes).collect();
+    changes.retain(|(time, ..)| *time <= until);
+    // What comes back at the same moment comes first, as in `balance`.
+    changes.sort_by_key(|(time, cause, _)| (*time, *cause == Cause::Confirmed));
+    let mut lost = 0;
+    let mut entries = Vec::with_capacity(changes.len());
+    for (time, cause, violation) in changes {
+        let before = left(lost);
+        let points = u32::from(violation.points);
+        lost = match cause {
+            Cause::Confirmed => lost + points,
+            Cause::Overturned | Cause::Returned => lost.saturating_sub(points),
+        };
+        let balance = left(lost);
+        entries.push(Entry {
+            time,
+            cause,
+            points: i32::from(balance) - i32::from(before),
+            balance,
+            violation,
+        });
+    }
+    entries
+}
+
+fn changes(violation: &Violation) -> Vec<(Micros, Cause, &Violation)> {
+    let Some((from, until)) = missing(violation) else {
+        return Vec::new();
+    };
+    let mut changes = vec![(from, Cause::Confirmed, violation)];
+    if let Some(until) = until {
+        let charge = violation.charge.as_ref();
+        let overturned = charge.and_then(|charge| charge.overturned.as_ref());
+        let cause = match overturned {
+            Some((time, _)) if *time == until => Cause::Overturned,
+            _ => Cause::Returned,
+        };
+        changes.push((until, cause, violation));
+    }
+    changes
+}
+
+/// What is missing at a moment, the next to come back first.
+pub fn restorations(violations: &[Violation], at: Micros) -> Vec<Missing<'_>> {
+    let mut missing: Vec<_> = violations
+        .iter()
+        .filter(|violation| is_missing(violation, at))
+        .filter_map(|violation| {
+            let charge = violation.charge.as_ref()?;
+            Some(Missing {
+                violation: &violation.name,
+                points: violation.points,
+                return_time: charge.return_time,
+                appeal_end_time: charge.appeal_end_time,
+            })
+        })
+        .collect();
+    missing.sort_by_key(|missing| missing.return_time.unwrap_or(Micros::MAX));
+    missing
+}

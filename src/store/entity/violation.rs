@@ -1,0 +1,53 @@
+//! Violations as they stand now.
+
+use sea_orm::entity::prelude::*;
+
+use crate::{
+    domain::Violation,
+    store::{
+        Error,
+        history::{from_json, json},
+    },
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "violations")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub no: i64,
+    pub merchant: String,
+    pub id: String,
+    /// JSON: the whole; what is personal in it is sealed.
+    pub body: String,
+    pub state: i16,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl From<&Violation> for Model {
+    fn from(violation: &Violation) -> Self {
+        Self {
+            no: violation.no,
+            merchant: violation.merchant().id().to_owned(),
+            id: violation.name.id().to_owned(),
+            body: json(violation),
+            state: violation.state as i16,
+        }
+    }
+}
+
+impl TryFrom<Model> for Violation {
+    type Error = Error;
+
+    /// The number is the row's: the body was written before there was one.
+    fn try_from(row: Model) -> Result<Self, Error> {
+        let whole: Self = from_json(&row.body)?;
+        Ok(Self {
+            no: row.no,
+            ..whole
+        })
+    }
+}
