@@ -70,6 +70,7 @@ fn standing(chances: Vec<Chance>) -> Standing {
     Standing {
         merchant: Merchant::from_id("klook").unwrap(),
         chances,
+        sanctions: Vec::new(),
     }
 }
 

@@ -236,6 +236,7 @@ pub fn open_standing(merchant: &Merchant) -> Standing {
     Standing {
         merchant: merchant.clone(),
         chances: vec![chance],
+        sanctions: Vec::new(),
     }
 }
 
