@@ -56,7 +56,7 @@ pub const fn code(reason: Reason) -> Code {
         | LinkUnavailable | ProgramNotStarted | CorpNotOpen | AppealClosed | TokenExpired
         | TokenRevoked | WecomRefused => Code::FailedPrecondition,
         QuotaExhausted | RateLimited => Code::ResourceExhausted,
-        WecomUnavailable | StoreUnavailable | Overloaded => Code::Unavailable,
+        WecomUnavailable | StoreUnavailable | Overloaded | ShuttingDown => Code::Unavailable,
         DeadlineExceeded => Code::DeadlineExceeded,
         Internal => Code::Internal,
     }

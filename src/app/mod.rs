@@ -19,6 +19,7 @@ mod principal;
 mod programs;
 mod provenance;
 mod quotas;
+mod sanction_feed;
 mod serving;
 mod spend;
 mod sweep;
@@ -45,6 +46,7 @@ pub use placements::{PlacementChanges, PlacementDraft};
 pub use preview::{Preview, Sample};
 pub use principal::{Principal, Scope};
 pub use provenance::{Evidence, Provenance, Verdict};
+pub use sanction_feed::{Batch, SanctionFeed};
 pub use serving::{Item, Menu, Outcome, Viewer};
 pub use spend::{CHUNK_ROWS, SpendImport};
 pub use tap::Tap;
@@ -59,6 +61,8 @@ pub struct App {
     pub wecom: wecom::Client,
     /// Says that WeCom called back, here.
     pub called_back: Arc<Notify>,
+    /// For those that watch sanctions here.
+    pub sanctions: Arc<SanctionFeed>,
     pub rules: Arc<Rules>,
 }
 

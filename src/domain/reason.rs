@@ -83,6 +83,7 @@ reasons! {
     WecomUnavailable = "WECOM_UNAVAILABLE",
     StoreUnavailable = "STORE_UNAVAILABLE",
     Overloaded = "OVERLOADED",
+    ShuttingDown = "SHUTTING_DOWN",
     DeadlineExceeded = "DEADLINE_EXCEEDED",
     Internal = "INTERNAL",
 }

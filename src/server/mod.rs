@@ -137,6 +137,7 @@ impl Server {
             keys: Arc::new(keys),
             wecom: wecom_client(settings, &ambient).context("wecom")?,
             called_back: Arc::default(),
+            sanctions: Arc::default(),
             ambient,
             rules: Arc::new(rules(settings, http.local_addr()?)),
         };
@@ -211,6 +212,7 @@ impl Server {
             self.worker_metrics.clone(),
             stop.clone(),
         ));
+        tasks.spawn(worker::sanctions(self.app.clone(), stop.clone()));
         tasks.spawn(worker::errands(self.app.clone(), stop.clone()));
         tasks.spawn(worker::sync(
             self.app.clone(),

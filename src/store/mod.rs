@@ -26,6 +26,7 @@ mod preview;
 mod programs;
 mod quotas;
 mod requests;
+mod sanction_feed;
 mod sanctions;
 mod spend;
 mod standings;

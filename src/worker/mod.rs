@@ -58,6 +58,24 @@ pub async fn openings(app: App, stop: CancellationToken) {
     }
 }
 
+/// Between two looks at the feed of sanctions.
+const FEED_EVERY: Duration = Duration::from_millis(200);
+
+/// Tells those that watch here when sanctions change, until `stop`; then that it is over.
+pub async fn sanctions(app: App, stop: CancellationToken) {
+    let mut ticks = ticks(FEED_EVERY);
+    let look = async {
+        loop {
+            ticks.tick().await;
+            if let Err(error) = app.look_at_sanctions().await {
+                tracing::warn!(%error, "the feed of sanctions is not looked at");
+            }
+        }
+    };
+    stop.run_until_cancelled(look).await;
+    app.end_sanction_feed();
+}
+
 /// Between two looks for errands to WeCom.
 const ERRANDS_EVERY: Duration = Duration::from_secs(1);
 /// Between two looks for corps to ask WeCom about.

@@ -13,6 +13,13 @@ pub struct Model {
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::sanction_version::Entity",
+        from = "(Column::SanctionNo, Column::Version)",
+        to = "(super::sanction_version::Column::No, super::sanction_version::Column::Version)"
+    )]
+    Version,
+}
 
 impl ActiveModelBehavior for ActiveModel {}
