@@ -21,7 +21,7 @@ use crate::{
 /// Figures that make a good chunk, where there are many. They are written in the order of their
 /// keys, so that the figures of several days meet in one visit to a merchant's pages; few enough
 /// to lose little by a kill, to keep others waiting but shortly, and to be kept in memory.
-pub const CHUNK_ROWS: usize = 200_000;
+pub const CHUNK_ROWS: usize = 300_000;
 
 /// How long a file that was cut may be gone on with. After that others may have brought newer
 /// figures, and it is taken in from its beginning.
@@ -29,7 +29,7 @@ const RESUME_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long an import writes before it gives way. Others wait for longer than that, and for
 /// less than it takes to make them give up.
-const TURN: Duration = Duration::from_secs(1);
+const TURN: Duration = Duration::from_secs(2);
 
 /// Figures from one sender. Each chunk is one transaction, so what was taken in stays,
 /// however the import ends.

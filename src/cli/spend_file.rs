@@ -29,6 +29,15 @@ pub struct Chunk {
     pub position: u64,
 }
 
+impl Chunk {
+    /// In the order in which they are written, so that the store need not sort them while it
+    /// keeps others waiting. Stable: of figures of one key the last is the latest.
+    fn new(mut entries: Vec<SpendEntry>, position: u64) -> Self {
+        entries.sort_by(|a, b| a.key().cmp(&b.key()));
+        Self { entries, position }
+    }
+}
+
 /// What a whole file held.
 #[derive(Default)]
 pub struct Contents {
@@ -117,14 +126,14 @@ impl SpendFile {
             if entries.len() == rows {
                 let entries = std::mem::replace(&mut entries, Vec::with_capacity(rows));
                 let position = self.reader.position().byte();
-                if !take(Chunk { entries, position }) {
+                if !take(Chunk::new(entries, position)) {
                     break;
                 }
             }
         }
         let position = self.reader.position().byte();
         if !entries.is_empty() {
-            take(Chunk { entries, position });
+            take(Chunk::new(entries, position));
         }
         self.rejects.finish()?;
         Ok(read)

@@ -22,6 +22,11 @@ pub struct SpendEntry {
 }
 
 impl SpendEntry {
+    /// What a figure replaces an earlier one of: merchant, day, source.
+    pub fn key(&self) -> (&str, Day, &str) {
+        (self.merchant.id(), self.day, &self.source)
+    }
+
     /// The figure, or the first field that breaks a rule. `today` is the business day.
     pub fn new(
         merchant: Result<Merchant, String>,

@@ -116,7 +116,7 @@ impl Tx {
 
     /// Takes in figures, as if one after the other: a figure that differs from the latest of
     /// its merchant, day and source gets a row of its own. In a transaction that imports. At
-    /// most some 200,000 at once.
+    /// most some 300,000 at once.
     pub async fn import_chunk(
         &self,
         import_no: i64,
@@ -235,9 +235,9 @@ impl Tx {
 fn rounds(entries: &[SpendEntry]) -> Vec<Vec<&SpendEntry>> {
     let mut sorted: Vec<_> = entries.iter().collect();
     // Stable: the figures of one key stay in the order in which they came.
-    sorted.sort_by(|a, b| key(a).cmp(&key(b)));
+    sorted.sort_by(|a, b| a.key().cmp(&b.key()));
     let mut rounds: Vec<Vec<&SpendEntry>> = Vec::new();
-    for same in sorted.chunk_by(|a, b| key(a) == key(b)) {
+    for same in sorted.chunk_by(|a, b| a.key() == b.key()) {
         for (round, entry) in same.iter().enumerate() {
             if round == rounds.len() {
                 rounds.push(Vec::new());
@@ -246,10 +246,6 @@ fn rounds(entries: &[SpendEntry]) -> Vec<Vec<&SpendEntry>> {
         }
     }
     rounds
-}
-
-fn key(entry: &SpendEntry) -> (&str, Day, &str) {
-    (entry.merchant.id(), entry.day, &entry.source)
 }
 
 fn signed(count: u64) -> i64 {
