@@ -6,6 +6,7 @@ mod limits;
 mod load;
 mod log;
 mod nouns;
+mod screening;
 mod store_url;
 mod tls;
 mod value;
@@ -26,6 +27,7 @@ pub use limits::{Limits, Store};
 pub use load::{DEFAULTS, Error, Flags, load};
 pub use log::{Format, Log, Telemetry};
 pub use nouns::{Cards, Links, Placements, Programs, Requests, Serving, Spend, Tokens, Wecom};
+pub use screening::Screening;
 pub use tls::Tls;
 
 /// The settings in force: every layer applied, every rule checked. Serializes with secrets
@@ -58,6 +60,7 @@ pub struct Settings {
     pub wecom: Wecom,
     pub tokens: Tokens,
     pub serving: Serving,
+    pub screening: Screening,
     pub requests: Requests,
 }
 
@@ -141,6 +144,7 @@ impl Settings {
         self.tls.check()?;
         self.admin.check(on_loopback(self.admin_listen))?;
         self.wecom.check()?;
+        self.screening.check()?;
         self.log.check()?;
         self.telemetry.check()
     }

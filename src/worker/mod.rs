@@ -58,6 +58,27 @@ pub async fn openings(app: App, stop: CancellationToken) {
     }
 }
 
+/// Between two looks at the files of screening's rules.
+const RULES_EVERY: Duration = Duration::from_secs(5);
+
+/// Takes the rules of screening as they are in their files, until `stop`.
+pub async fn rules(app: App, stop: CancellationToken) {
+    let mut ticks = ticks(RULES_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        match app.reload_rules().await {
+            Ok(None) => {}
+            Ok(Some(version)) => tracing::info!(%version, "rules of screening taken"),
+            Err(error) => {
+                tracing::error!(%error, "rules of screening are broken; those before stay in force");
+            }
+        }
+    }
+}
+
 /// Between two looks at the feed of sanctions.
 const FEED_EVERY: Duration = Duration::from_millis(200);
 

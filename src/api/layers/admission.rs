@@ -1,7 +1,16 @@
 //! Admits so many calls at once and sheds the rest at the door, before they cost anything.
 
-use axum::{BoxError, Router, error_handling::HandleErrorLayer, response::Response};
+use std::sync::Arc;
+
+use axum::{
+    BoxError, Router,
+    error_handling::HandleErrorLayer,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
 use http::{HeaderName, HeaderValue};
+use tokio::sync::Semaphore;
 use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer};
 
 use crate::{
@@ -23,6 +32,27 @@ pub fn admit(services: Router, calls: usize) -> Router {
             .load_shed()
             .layer(GlobalConcurrencyLimitLayer::new(calls)),
     )
+}
+
+/// The calls whose messages are the largest: pictures.
+const LARGE: &str = "/mingpian.v1.ComplianceService/ScreenContent";
+/// So many of them are read at once: together half a gigabyte at most.
+const MOST_LARGE: usize = 32;
+
+/// Lets few of the large calls be read at once.
+pub fn admit_large(services: Router) -> Router {
+    let seats = Arc::new(Semaphore::new(MOST_LARGE));
+    services.layer(from_fn_with_state(seats, large))
+}
+
+async fn large(State(seats): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    if request.uri().path() != LARGE {
+        return next.run(request).await;
+    }
+    match seats.try_acquire() {
+        Ok(_seat) => next.run(request).await,
+        Err(full) => shed(full.into()).await,
+    }
 }
 
 /// The only error there is to handle: the services have none.

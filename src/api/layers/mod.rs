@@ -44,7 +44,7 @@ pub fn stack(
     limits: Limits,
     metrics: Metrics,
 ) -> Router {
-    let admitted = admission::admit(services, limits.calls);
+    let admitted = admission::admit(admission::admit_large(services), limits.calls);
     auth(admitted).merge(open.reset_fallback()).layer(
         ServiceBuilder::new()
             .layer(from_fn(protocol::grpc))

@@ -1,0 +1,111 @@
+//! Where the rules come from: the product, or a folder of the operator's.
+
+use std::{fs, io, path::PathBuf, sync::Mutex, time::SystemTime};
+
+use super::{Rulebook, RulebookError};
+
+/// The most that one rule file may have, in bytes.
+const MOST_BYTES: u64 = 4 * 1024 * 1024;
+/// Files of a folder.
+const MOST_FILES: usize = 100;
+
+/// Why there are no rules to go by.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    #[error(transparent)]
+    Rules(#[from] RulebookError),
+    #[error("{path}: {error}", path = path.display())]
+    File { path: PathBuf, error: io::Error },
+    #[error("{path}: {what}", path = path.display())]
+    Folder { path: PathBuf, what: &'static str },
+}
+
+/// The files that the rules are read from.
+#[derive(Debug)]
+pub struct RuleFiles {
+    /// `None` for the product's own.
+    folder: Option<PathBuf>,
+    /// Links to these hosts, and to what is under them, are no finding.
+    own_hosts: Vec<String>,
+    /// As they stood when they were last looked at.
+    seen: Mutex<Vec<Stamp>>,
+}
+
+/// A file, its length, and when it was last written.
+type Stamp = (PathBuf, u64, Option<SystemTime>);
+
+impl RuleFiles {
+    pub fn new(folder: Option<PathBuf>, own_hosts: Vec<String>) -> Self {
+        Self {
+            folder,
+            own_hosts,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// # Errors
+    /// The file, the entry in it, and what is wrong.
+    pub fn read(&self) -> Result<Rulebook, Broken> {
+        let Some(stamps) = self.stamps()? else {
+            return Ok(Rulebook::built_in(&self.own_hosts)?);
+        };
+        let mut files = Vec::with_capacity(stamps.len());
+        for (path, _, _) in &stamps {
+            let text = fs::read_to_string(path).map_err(|error| file(path, error))?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            files.push((name.into_owned(), text));
+        }
+        self.remember(stamps);
+        let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        Ok(Rulebook::parse(&files.collect::<Vec<_>>(), &self.own_hosts)?)
+    }
+
+    /// The rules as they read now, if the files are not as they were when last looked at.
+    pub fn changed(&self) -> Result<Option<Rulebook>, Broken> {
+        match self.stamps()? {
+            Some(stamps) if *self.lock() != stamps => {
+                // Told once, also of broken ones.
+                self.remember(stamps);
+                self.read().map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn stamps(&self) -> Result<Option<Vec<Stamp>>, Broken> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        let mut stamps = Vec::new();
+        for entry in fs::read_dir(folder).map_err(|error| file(folder, error))? {
+            let path = entry.map_err(|error| file(folder, error))?.path();
+            if path.extension().is_some_and(|e| e == "toml") {
+                let about = fs::metadata(&path).map_err(|error| file(&path, error))?;
+                stamps.push((path, about.len(), about.modified().ok()));
+            }
+        }
+        stamps.sort_unstable();
+        let wrong = |what| Err(Broken::Folder { path: folder.clone(), what });
+        if stamps.is_empty() || stamps.len() > MOST_FILES {
+            return wrong("must have 1 to 100 files that end in .toml");
+        }
+        if stamps.iter().any(|(_, bytes, _)| *bytes > MOST_BYTES) {
+            return wrong("must have no file over 4 MiB");
+        }
+        Ok(Some(stamps))
+    }
+
+    fn remember(&self, stamps: Vec<Stamp>) {
+        *self.lock() = stamps;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Stamp>> {
+        // Whoever panicked with it left a whole list.
+        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn file(path: &std::path::Path, error: io::Error) -> Broken {
+    Broken::File {
+        path: path.to_owned(),
+        error,
+    }
+}
