@@ -2,6 +2,7 @@
 
 mod call;
 mod cards;
+mod compliance;
 mod contact_events;
 mod eligibility;
 mod explain;

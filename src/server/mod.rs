@@ -320,6 +320,12 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
         attribution: settings.wecom.attribution(),
         sync: settings.wecom.sync(),
         wecom_timeout: settings.wecom.timeout(),
+        conduct: settings.compliance.conduct().clone(),
+        points_return: settings.compliance.points_return(),
+        appeal_window: settings.compliance.appeal_window(),
+        decide_within: settings.compliance.decide_within(),
+        reported_per_merchant: settings.compliance.reported_per_merchant(),
+        sanctions_per_merchant: settings.compliance.sanctions_per_merchant(),
         public_url: settings.public_url(http),
     }
 }

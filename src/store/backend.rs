@@ -35,6 +35,8 @@ const MIGRATION_LOCK: i64 = 0x6d69_6e67_7069_616e;
 const PROGRAMS_LOCK: i64 = 0x7072_6f67_7261_6d73;
 /// Names the lock under which corps are counted: "corps" in ASCII.
 const CORPS_LOCK: i64 = 0x63_6f72_7073;
+/// Names the lock under which the feed of sanctions grows: "sanction" in ASCII.
+const SANCTIONS_LOCK: i64 = 0x7361_6e63_7469_6f6e;
 
 /// Between two transactions of an import on SQLite: longer than the 100 ms after which it looks
 /// again whether another process still writes, so that who waits gets its turn.
@@ -239,6 +241,16 @@ impl Db<DatabaseTransaction> {
             return Ok(());
         }
         advisory_lock(&self.0, CORPS_LOCK).await
+    }
+
+    /// Until this transaction ends nobody else adds to the feed of sanctions: its numbers grow
+    /// in the order of commits. Comes after every other lock, so that nobody waits for another
+    /// in a circle.
+    pub(super) async fn lock_sanction_changes(&self) -> Result<()> {
+        if self.0.get_database_backend() != DbBackend::Postgres {
+            return Ok(());
+        }
+        advisory_lock(&self.0, SANCTIONS_LOCK).await
     }
 
     /// The programs stay as they are read after this, until this transaction ends; many may
