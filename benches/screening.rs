@@ -28,7 +28,10 @@ fn main() {
         .match_kind(MatchKind::LeftmostLongest)
         .build(&terms)
         .unwrap();
-    println!("{} terms; microseconds a text, medians of {ROUNDS}", terms.len());
+    println!(
+        "{} terms; microseconds a text, medians of {ROUNDS}",
+        terms.len()
+    );
     let mut whole = Vec::new();
     for size in SIZES {
         let texts = texts(size);
@@ -68,7 +71,9 @@ fn terms() -> Vec<String> {
     for entry in fs::read_dir(folder).unwrap() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
         let file: toml::Table = text.parse().unwrap();
-        let Some(lists) = file.get("lists") else { continue };
+        let Some(lists) = file.get("lists") else {
+            continue;
+        };
         for list in lists.as_table().unwrap().values() {
             let list = list["terms"].as_array().unwrap();
             terms.extend(list.iter().map(|term| term.as_str().unwrap().to_owned()));
@@ -81,7 +86,10 @@ fn terms() -> Vec<String> {
 fn texts(size: usize) -> Vec<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/screening/tests/own.tsv");
     let lines = fs::read_to_string(file).unwrap();
-    let said: Vec<_> = lines.lines().filter_map(|line| line.rsplit('\t').next()).collect();
+    let said: Vec<_> = lines
+        .lines()
+        .filter_map(|line| line.rsplit('\t').next())
+        .collect();
     (0..20)
         .map(|n| {
             let said = said.iter().cycle().skip(n * 37);

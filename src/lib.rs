@@ -7,6 +7,7 @@
 //!                      ├─► http ──────┼─► app ─┬─► domain
 //!                      ├─► worker ────┘        ├─► store ──► domain
 //!                      └─► config              ├─► keys ───► domain
+//!                                              ├─► screening
 //!                                              └─► wecom ──► domain
 //! ```
 //!
@@ -19,6 +20,7 @@
 //! | `src/domain` | the rules: pure and synchronous; `gate.rs` alone makes a `Clearance`, `admission.rs` asks the programs, `eligibility.rs` what the spend says |
 //! | `src/store` | SeaORM's only home; `backend.rs` has every difference between the engines, but for how figures come in (`bulk.rs`) |
 //! | `src/keys` | the key ring: seals contacts and tokens |
+//! | `src/screening` | what a text or picture leads to: folding, terms, shapes, rules as data, QR codes; knows nothing of ours |
 //! | `src/wecom` | the one remote: its client, the envelope of its callbacks, and a fake of it for tests and the demo |
 //! | `src/worker` | loops beside the calls: the sweep, T+1, callbacks, acquisition links |
 //! | `src/server` | the composition root: sockets, TLS, callers' keys, health, shutdown, the demo |
@@ -39,6 +41,7 @@ pub mod config;
 pub mod domain;
 pub mod http;
 pub mod keys;
+pub mod screening;
 pub mod server;
 pub mod store;
 pub mod telemetry;

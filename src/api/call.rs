@@ -124,6 +124,12 @@ impl<'a> Page<'a> {
         self.size as u64 + 1
     }
 
+    /// The number to go on before, of a listing by falling numbers; none at the start.
+    pub fn before(&self) -> Option<i64> {
+        // A cursor of ours is a number.
+        self.after.parse().ok()
+    }
+
     /// The rows that fit, and the token of the next page.
     pub fn cut<T>(&self, rows: Vec<T>, id: impl Fn(&T) -> &str) -> (Vec<T>, String) {
         self.cut_by(rows, |row| id(row).to_owned())

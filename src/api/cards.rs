@@ -46,7 +46,8 @@ impl CardService for Cards {
         respond(async {
             let (caller, r) = open(request)?;
             let name = call::name::<CardName>(&caller, "name", &r.name)?;
-            Ok(self.0.card(&name).await?.into())
+            let suspended = self.0.suspended(name.merchant()).await?;
+            Ok(wire::seen(self.0.card(&name).await?, suspended))
         })
         .await
     }
@@ -65,8 +66,10 @@ impl CardService for Cards {
                 .cards(&parent, &page.after, page.limit(), r.show_deleted)
                 .await?;
             let (cards, next_page_token) = page.cut(cards, |card| card.name.id());
+            let suspended = self.0.suspended(&parent).await?;
+            let cards = cards.into_iter();
             Ok(pb::ListCardsResponse {
-                cards: cards.into_iter().map(Into::into).collect(),
+                cards: cards.map(|card| wire::seen(card, suspended)).collect(),
                 next_page_token,
             })
         })

@@ -32,10 +32,8 @@ pub async fn list(
         let parent = parent(app, &caller, &r.parent).await?;
         let listing = format!("contact events of {}", r.parent);
         let page = Page::new(&app.keys, listing, r.page_size, &r.page_token)?;
-        // A cursor of ours is a number; none is the start.
-        let before = page.after.parse().ok();
         let events = app
-            .contact_events(parent.of(), before, page.limit())
+            .contact_events(parent.of(), page.before(), page.limit())
             .await?;
         let (events, next_page_token) = page.cut_by(events, |event| event.no.to_string());
         Ok(pb::ListContactEventsResponse {

@@ -13,11 +13,11 @@ use super::{
     call::{self, Page, open, respond},
     pb::{self, eligibility_service_server::EligibilityService},
     status,
-    wire::micros,
+    wire::maybe_micros,
 };
 use crate::{
     app::App,
-    domain::{Check, Merchant, Micros, ProgramName, Reason, Refusal, spend},
+    domain::{Check, Merchant, ProgramName, Reason, Refusal, spend},
 };
 
 /// Streams at once: each holds a place among the calls for as long as it lasts.
@@ -83,7 +83,7 @@ impl EligibilityService for Eligibilities {
                 "" => Some(None),
                 name => check.field("program", ProgramName::parse(name)).map(Some),
             };
-            let as_of = as_of(&mut check, r.as_of.as_ref());
+            let as_of = maybe_micros(&mut check, "as_of", r.as_of.as_ref());
             let (program, as_of) = check.done(program.zip(as_of))?;
             let (chance, at) = self
                 .0
@@ -102,7 +102,7 @@ impl EligibilityService for Eligibilities {
             let (caller, r) = open(request)?;
             let merchant = call::merchant(&caller, "parent", &r.parent)?;
             let mut check = Check::default();
-            let as_of = as_of(&mut check, r.as_of.as_ref());
+            let as_of = maybe_micros(&mut check, "as_of", r.as_of.as_ref());
             let as_of = check.done(as_of)?;
             let listing = format!("eligibilities of {merchant} as of {as_of:?}");
             let page = Page::new(&self.0.keys, listing, r.page_size, &r.page_token)?;
@@ -126,12 +126,4 @@ fn merchant(name: &str) -> Result<Merchant, Refusal> {
     name.strip_suffix("/eligibility")
         .and_then(|merchant| Merchant::parse(merchant).ok())
         .ok_or_else(|| Refusal::field("name", "must be merchants/{merchant}/eligibility"))
-}
-
-/// `None` for a malformed one, which is then known to `check`.
-fn as_of(check: &mut Check, at: Option<&prost_types::Timestamp>) -> Option<Option<Micros>> {
-    match at {
-        None => Some(None),
-        Some(at) => check.field("as_of", micros(at)).map(Some),
-    }
 }

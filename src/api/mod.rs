@@ -2,6 +2,7 @@
 
 mod call;
 mod cards;
+mod compliance;
 mod contact_events;
 mod eligibility;
 mod explain;
@@ -11,6 +12,8 @@ mod placements;
 mod programs;
 pub mod rights;
 mod router;
+mod sanction_feed;
+mod screening;
 mod serving;
 pub mod status;
 mod wecom;

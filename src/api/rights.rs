@@ -45,6 +45,15 @@ const RULES: &[Rule] = &[
         "ListAcquisitionLinks", "UpdateAcquisitionLink", "DeleteAcquisitionLink",
         "GetAcquisitionQuota",
     ], Scope::WecomWrite),
+    ("ComplianceService", &["ScreenContent"], Scope::ComplianceScreen),
+    ("ComplianceService", &[
+        "GetViolation", "ListViolations", "GetCreditAccount", "GetSanction", "ListSanctions",
+        "WatchSanctions", "GetAppeal", "ListAppeals",
+    ], Scope::ComplianceRead),
+    ("ComplianceService", &[
+        "ReportViolation", "ConfirmViolation", "DismissViolation", "CreateSanction",
+        "LiftSanction", "CreateAppeal", "UpholdAppeal", "RejectAppeal",
+    ], Scope::ComplianceWrite),
     ("WecomService", &["ListContactEvents"], Scope::MeasurementRead),
 ];
 

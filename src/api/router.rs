@@ -7,10 +7,12 @@ use tonic_reflection::server::Builder;
 
 use super::{
     cards::Cards,
+    compliance::Compliance,
     eligibility::Eligibilities,
     links::Links,
     pb::{
         self, card_service_server::CardServiceServer,
+        compliance_service_server::ComplianceServiceServer,
         eligibility_service_server::EligibilityServiceServer,
         link_service_server::LinkServiceServer, placement_service_server::PlacementServiceServer,
         program_service_server::ProgramServiceServer, serving_service_server::ServingServiceServer,
@@ -18,6 +20,7 @@ use super::{
     },
     placements::Placements,
     programs::Programs,
+    screening::REQUEST_BYTES as SCREEN_REQUEST_BYTES,
     serving::Serving,
     wecom::Wecom,
 };
@@ -32,6 +35,7 @@ pub const SERVICES: &[&str] = &[
     ProgramServiceServer::<Programs>::NAME,
     EligibilityServiceServer::<Eligibilities>::NAME,
     WecomServiceServer::<Wecom>::NAME,
+    ComplianceServiceServer::<Compliance>::NAME,
 ];
 
 /// What a request to an open service may have: it names one service or symbol, and anyone
@@ -59,6 +63,10 @@ pub fn services(app: &App, max_request: usize, max_response: usize) -> Router {
         .add_service(limited!(LinkServiceServer(Links(app.clone()))))
         .add_service(limited!(ProgramServiceServer(Programs(app.clone()))))
         .add_service(limited!(WecomServiceServer(Wecom(app.clone()))))
+        .add_service(
+            limited!(ComplianceServiceServer(Compliance(app.clone())))
+                .max_decoding_message_size(max_request.max(SCREEN_REQUEST_BYTES)),
+        )
         .add_service(
             limited!(EligibilityServiceServer(Eligibilities::new(app.clone())))
                 .max_decoding_message_size(max_request.max(IMPORT_REQUEST_BYTES)),

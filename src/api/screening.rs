@@ -37,7 +37,11 @@ pub async fn screen(
 ) -> Result<Response<pb::ScreenContentResponse>, Status> {
     respond(async {
         let (caller, r) = open(request)?;
-        for merchant in r.items.iter().filter_map(|item| Merchant::parse(&item.merchant).ok()) {
+        for merchant in r
+            .items
+            .iter()
+            .filter_map(|item| Merchant::parse(&item.merchant).ok())
+        {
             caller.permit(&merchant)?;
         }
         let items = items(r.items)?;

@@ -129,6 +129,9 @@ fn resource_type(name: &str) -> &'static str {
         Some("cards") => "mingpian/Card",
         Some("placements") => "mingpian/Placement",
         Some("links") => "mingpian/Link",
+        Some("violations") => "mingpian/Violation",
+        Some("sanctions") => "mingpian/Sanction",
+        Some("appeals") => "mingpian/Appeal",
         _ => "mingpian/Merchant",
     }
 }

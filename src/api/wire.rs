@@ -24,6 +24,18 @@ pub fn micros(time: &Timestamp) -> Result<Micros, &'static str> {
     }
 }
 
+/// `None` for a malformed one, which is then known to `check`.
+pub fn maybe_micros(
+    check: &mut Check,
+    field: &str,
+    time: Option<&Timestamp>,
+) -> Option<Option<Micros>> {
+    match time {
+        None => Some(None),
+        Some(time) => check.field(field, micros(time)).map(Some),
+    }
+}
+
 pub fn date(day: Day) -> common::Date {
     let (year, month, day) = day.date();
     common::Date {

@@ -53,6 +53,7 @@ impl App {
             delete_time: None,
             purge_time: None,
         };
+        self.screen_card(&card)?;
         let taken = exists(&card.name);
         let card = write
             .tx
@@ -120,6 +121,7 @@ impl App {
             contacts,
             ..next
         };
+        self.screen_card(&card)?;
         write
             .tx
             .change_card(&clearance, &card, write.author)

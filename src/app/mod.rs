@@ -3,16 +3,19 @@
 
 mod acquisition_links;
 mod ambient;
+mod appeals;
 mod callbacks;
 mod cards;
 mod contact_events;
 mod contacts;
 mod corps;
+mod credit;
 mod eligibility;
 mod error;
 mod explain;
 mod links;
 mod openings;
+mod papers;
 mod placements;
 mod preview;
 mod principal;
@@ -20,36 +23,49 @@ mod programs;
 mod provenance;
 mod quotas;
 mod sanction_feed;
+mod sanctions;
+pub mod screening;
 mod serving;
 mod spend;
 mod sweep;
 mod tap;
+mod violations;
 mod write;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
-use crate::{domain::Calendar, keys::KeyRing, store::Store, wecom};
+use crate::{
+    domain::{Calendar, Conduct},
+    keys::KeyRing,
+    store::Store,
+    wecom,
+};
 
 pub use acquisition_links::{AcquisitionLinkChanges, AcquisitionLinkDraft};
 pub use ambient::Ambient;
+pub use appeals::AppealDraft;
 pub use callbacks::{Received, Untaken};
 pub use cards::CardChanges;
 pub use contact_events::{Tally, Worked};
 pub use contacts::Opened;
 pub use corps::{CorpChanges, CorpDraft};
+pub use credit::CreditAccount;
 pub use error::{Error, Result, bug};
 pub use explain::{Explanation, Line, Subject};
 pub use links::LinkDraft;
+pub use papers::Papers;
 pub use placements::{PlacementChanges, PlacementDraft};
 pub use preview::{Preview, Sample};
 pub use principal::{Principal, Scope};
 pub use provenance::{Evidence, Provenance, Verdict};
 pub use sanction_feed::{Batch, SanctionFeed};
+pub use sanctions::SanctionDraft;
 pub use serving::{Item, Menu, Outcome, Viewer};
 pub use spend::{CHUNK_ROWS, SpendImport};
 pub use tap::Tap;
+pub use violations::ViolationDraft;
 pub use write::{Call, RequestId};
 
 /// The service, whichever door one comes in by.
@@ -61,6 +77,8 @@ pub struct App {
     pub wecom: wecom::Client,
     /// Says that WeCom called back, here.
     pub called_back: Arc<Notify>,
+    /// The rules of screening.
+    pub screener: Arc<screening::Screener>,
     /// For those that watch sanctions here.
     pub sanctions: Arc<SanctionFeed>,
     pub rules: Arc<Rules>,
@@ -105,6 +123,18 @@ pub struct Rules {
     pub sync: Duration,
     /// How long one call to WeCom may take.
     pub wecom_timeout: Duration,
+    /// What broken rules cost, and what the balance leads to.
+    pub conduct: Conduct,
+    /// When lost points come back by themselves; `None` for never.
+    pub points_return: Option<Duration>,
+    /// How long an appeal is possible.
+    pub appeal_window: Duration,
+    /// How long deciding an appeal should take.
+    pub decide_within: Duration,
+    /// Violations that nobody decided on.
+    pub reported_per_merchant: u64,
+    /// Sanctions that are not over.
+    pub sanctions_per_merchant: u64,
     /// What links begin with, without a slash at the end.
     pub public_url: String,
 }

@@ -7,13 +7,18 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use self::official::{Owner, Seen};
+use self::official::Owner;
 use super::{App, Error, Principal, Result};
 use crate::{
-    domain::{FieldViolation, Merchant, Reason, Refusal},
-    screening::{Broken, Category, Finding, RuleFiles, Rulebook, Verdict, picture},
+    domain::{Card, FieldViolation, Merchant, Reason, Refusal},
+    screening::{
+        Broken, Category, Finding, RuleFiles, Rulebook, Verdict,
+        picture::{self, Code, Limits},
+    },
 };
 
+/// The rule of a code that no other forbids.
+const CODE: &str = "code-to-elsewhere";
 /// Code points of an excerpt.
 const MOST_EXCERPT: usize = 200;
 /// Findings that are told of one item.
@@ -81,8 +86,8 @@ impl App {
     /// in force stay where they are broken.
     pub async fn reload_rules(&self) -> Result<Option<String>> {
         let screener = Arc::clone(&self.screener);
-        let changed = spawn_blocking(move || screener.files.changed());
-        let Some(rulebook) = changed.await.map_err(Error::bug)?.map_err(Error::bug)? else {
+        let changed = self.heavy(move || screener.files.changed()).await?;
+        let Some(rulebook) = changed.map_err(Error::bug)? else {
             return Ok(None);
         };
         let version = rulebook.version().to_owned();
@@ -99,61 +104,101 @@ impl App {
         let rulebook = self.screener.rulebook();
         let mut results = Vec::with_capacity(items.len());
         for (index, item) in items.into_iter().enumerate() {
-            let owner = Owner::of(&item);
-            let place = item.place;
-            let seen = self.look(&rulebook, index, item).await?;
-            let owned = self.owned(caller, &owner, &seen).await?;
-            results.push(Screened::of(place, owned));
+            let owner = Owner {
+                caller,
+                merchant: item.merchant,
+                conversation: item.conversation,
+            };
+            let findings = match item.content {
+                Content::Text(text) => self.screen_text(&rulebook, &owner, text).await?,
+                Content::Image(bytes) => {
+                    let decode = move || picture::codes(&bytes, Limits::default());
+                    let codes = self.heavy(decode).await?.map_err(|error| {
+                        Refusal::field(format!("items[{index}].image"), error.to_string())
+                    })?;
+                    self.screen_codes(&rulebook, &owner, codes).await?
+                }
+            };
+            results.push(Screened::of(item.place, findings));
         }
         Ok((results, rulebook.version().to_owned()))
     }
 
-    /// What the rules find, away from the threads that answer calls.
-    async fn look(&self, rulebook: &Arc<Rulebook>, index: usize, item: Item) -> Result<Seen> {
+    /// The rules do not see official cards: those are judged by whose they are.
+    async fn screen_text(
+        &self,
+        rulebook: &Arc<Rulebook>,
+        owner: &Owner<'_>,
+        text: String,
+    ) -> Result<Vec<Finding>> {
+        let (rest, mut findings) = self.without_official(owner, text).await?;
+        let rulebook = Arc::clone(rulebook);
+        findings.extend(self.heavy(move || rulebook.text(&rest)).await?);
+        Ok(findings)
+    }
+
+    /// Each code is a finding, unless it leads to the platform or to the owner's own card.
+    async fn screen_codes(
+        &self,
+        rulebook: &Rulebook,
+        owner: &Owner<'_>,
+        codes: Vec<Code>,
+    ) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        for Code { content } in codes {
+            match self.official_code(owner, &content).await? {
+                Some(judged) => findings.extend(judged),
+                None => findings.extend(elsewhere(rulebook, &content)),
+            }
+        }
+        Ok(findings)
+    }
+
+    /// Work for a processor, away from the threads that answer calls.
+    async fn heavy<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
         let seat = self.screener.seats.clone().acquire_owned().await;
         let seat = seat.map_err(Error::bug)?;
-        let (app, rulebook) = (self.clone(), Arc::clone(rulebook));
-        let work = spawn_blocking(move || {
+        let done = spawn_blocking(move || {
             let _seat = seat;
-            match item.content {
-                Content::Text(text) => Ok(app.seen_in_text(&rulebook, &text)),
-                Content::Image(bytes) => {
-                    let codes = picture::codes(&bytes);
-                    let codes = codes.map_err(|error| {
-                        Refusal::field(format!("items[{index}].image"), error.to_string())
-                    })?;
-                    Ok(app.seen_in_codes(&rulebook, codes))
-                }
-            }
+            work()
         });
-        Ok(work.await.map_err(Error::bug)??)
+        done.await.map_err(Error::bug)
     }
 
     /// Refuses texts of a card that carry a contact past it. Asking to be added is what cards are
     /// for.
-    pub(super) fn screen_card<'a>(
-        &self,
-        fields: impl IntoIterator<Item = (String, &'a str)>,
-    ) -> Result<(), Refusal> {
+    pub(super) fn screen_card(&self, card: &Card) -> Result<(), Refusal> {
         let rulebook = self.screener.rulebook();
-        for (field, text) in fields {
-            let found = rulebook.text(text);
-            let Some(worst) = found.into_iter().find(|finding| breaks(Place::Card, finding)) else {
-                continue;
-            };
-            let points = self.points(worst.category);
-            let message = format!("{field} leads users off the platform");
-            return Err(Refusal {
-                violations: vec![FieldViolation {
-                    field,
-                    description: format!("breaks the rule {}; contacts go into contacts", worst.rule),
-                }],
-                ..Refusal::new(Reason::ContentDiversion, message)
+        let names = [
+            ("display_name", &card.display_name),
+            ("headline", &card.headline),
+        ];
+        let labels = card
+            .contacts
+            .iter()
+            .map(|contact| ("contacts.label", &contact.label));
+        for (field, text) in names.into_iter().chain(labels) {
+            let mut found = rulebook.text(text).into_iter();
+            if let Some(broken) = found.find(|found| breaks(Place::Card, found)) {
+                return Err(self.diverts(format!("card.{field}"), broken));
             }
-            .with("rule", worst.rule)
-            .with("points", points.to_string()));
         }
         Ok(())
+    }
+
+    fn diverts(&self, field: String, broken: Finding) -> Refusal {
+        let points = self.points(broken.category).to_string();
+        let message = format!("{field} leads users off the platform; contacts go into `contacts`");
+        let description = format!("breaks the rule {} of screening", broken.rule);
+        Refusal {
+            violations: vec![FieldViolation { field, description }],
+            ..Refusal::new(Reason::ContentDiversion, message)
+        }
+        .with("rule", broken.rule)
+        .with("points", points)
     }
 
     /// What the conduct table puts at stake.
@@ -182,4 +227,25 @@ impl Screened {
 fn breaks(place: Place, finding: &Finding) -> bool {
     place != Place::Card
         || (finding.verdict == Verdict::Block && finding.category != Category::Solicit)
+}
+
+/// What the rules say of a code: nothing of one that leads to the platform.
+fn elsewhere(rulebook: &Rulebook, content: &str) -> Option<Finding> {
+    let found = rulebook.link(content).into_iter();
+    let (verdict, rule) = match found.max_by_key(|finding| finding.verdict) {
+        Some(worst) => (worst.verdict, worst.rule),
+        None if rulebook.is_own(content) => return None,
+        None => (Verdict::Review, CODE.to_owned()),
+    };
+    Some(Finding {
+        category: Category::QrCode,
+        rule,
+        span: 0..0,
+        excerpt: excerpt(content),
+        verdict,
+    })
+}
+
+fn excerpt(text: &str) -> String {
+    text.chars().take(MOST_EXCERPT).collect()
 }

@@ -117,7 +117,7 @@ pub(super) fn load_with(
         .try_deserialize()
         .map_err(|e| Error::from_layers(e).locate(&layers))?;
     settings
-        .read_secrets()
+        .read_files()
         .and_then(|()| settings.check())
         .map_err(|e| e.locate(&layers))?;
     Ok(settings)

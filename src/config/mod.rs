@@ -2,6 +2,7 @@
 
 mod admin;
 mod auth;
+mod compliance;
 mod limits;
 mod load;
 mod log;
@@ -23,6 +24,7 @@ use url::{Host, Url};
 
 pub use admin::Admin;
 pub use auth::{Auth, KeySource, Mode};
+pub use compliance::Compliance;
 pub use limits::{Limits, Store};
 pub use load::{DEFAULTS, Error, Flags, load};
 pub use log::{Format, Log, Telemetry};
@@ -57,6 +59,7 @@ pub struct Settings {
     pub programs: Programs,
     pub spend: Spend,
     pub links: Links,
+    pub compliance: Compliance,
     pub wecom: Wecom,
     pub tokens: Tokens,
     pub serving: Serving,
@@ -120,12 +123,13 @@ impl Settings {
         }
     }
 
-    /// Secrets that stand in files of their own.
-    fn read_secrets(&mut self) -> Result<(), Error> {
+    /// Secrets, and the conduct table, that stand in files of their own.
+    fn read_files(&mut self) -> Result<(), Error> {
         if let Some(url) = read_secret("store_url_file", &self.store_url_file)? {
             self.store_url = url;
         }
-        self.admin.read_secret()
+        self.admin.read_secret()?;
+        self.compliance.read_table()
     }
 
     fn check(&self) -> Result<(), Error> {

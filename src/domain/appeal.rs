@@ -47,8 +47,8 @@ pub struct Appeal {
     pub no: i64,
     pub name: AppealName,
     pub subject: Subject,
-    /// The statement and the addresses of the proof, sealed.
-    pub papers: Vec<u8>,
+    /// The statement and the addresses of the proof, sealed (`app/papers.rs`).
+    pub papers: String,
     pub author: String,
     /// When it should be decided.
     pub due_time: Micros,
@@ -93,18 +93,22 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// Of a sanction until this moment, at which it was lifted, or until it had ended before.
+    /// Of a sanction that was lifted, or ended by itself, by this moment. One that never began
+    /// took nothing.
     pub fn until(sanction: &Sanction, at: Micros) -> Self {
         let lifted = sanction.lift.as_ref().map(|lift| lift.time);
-        let ends = [sanction.end_time, lifted, Some(at)];
-        let end = ends.into_iter().flatten().min().unwrap_or(at);
-        let taken = sanction.start_time <= at;
+        let ends = [sanction.end_time, lifted].into_iter().flatten();
+        let end = ends.min().unwrap_or(at);
+        let begun = sanction.start_time < end;
         Self {
             sanction: sanction.name.clone(),
             kind: sanction.kind,
             duration: span(sanction.start_time, end),
-            amount: sanction.amount.filter(|_| taken),
-            item_ids: sanction.item_ids.clone(),
+            amount: sanction.amount.filter(|_| begun),
+            item_ids: match begun {
+                true => sanction.item_ids.clone(),
+                false => Vec::new(),
+            },
         }
     }
 }
@@ -125,10 +129,28 @@ impl Appeal {
 
     pub fn state(&self, at: Micros) -> AppealState {
         match &self.outcome {
-            Some(outcome) if outcome.loss.is_some() => AppealState::Upheld,
+            Some(_) if self.upheld() => AppealState::Upheld,
             Some(_) => AppealState::Rejected,
             None if self.due_time <= at => AppealState::Overdue,
             None => AppealState::Pending,
+        }
+    }
+
+    pub fn upheld(&self) -> bool {
+        self.outcome.as_ref().is_some_and(|o| o.loss.is_some())
+    }
+
+    /// Whether, while it is there, nobody may object to this: it objects to the same, or to the
+    /// violation with all that followed from it.
+    pub fn bars(&self, subject: &Subject) -> bool {
+        self.subject == *subject || matches!(self.subject, Subject::Violation(_))
+    }
+
+    /// Whether it objects to this sanction, alone or with the violation that it follows from.
+    pub fn covers(&self, sanction: &Sanction) -> bool {
+        match &self.subject {
+            Subject::Violation(name) => sanction.violation.as_ref() == Some(name),
+            Subject::Sanction(name) => sanction.name == *name,
         }
     }
 

@@ -1,12 +1,16 @@
 //! The conduct table: what each broken rule costs, and the ladder of sanctions that a balance
 //! leads to. Data, with a default in `conduct/default.toml`; a broken table is refused whole.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use serde::Deserialize;
 
-use super::{SanctionKind, credit::INITIAL, is_id};
+use super::{SanctionKind, Violation, credit::INITIAL, is_id, sanction::Channel};
 
+const BUILT_IN: &str = include_str!("conduct/default.toml");
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest a sanction of the ladder lasts, or blocks products: ten years.
 const MOST_DAYS: u32 = 3653;
@@ -40,6 +44,16 @@ pub struct Rule {
     pub why: String,
 }
 
+/// A sanction that follows from a violation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consequence {
+    pub kind: SanctionKind,
+    pub item_ids: Vec<String>,
+    pub channels: Vec<Channel>,
+    /// How long; none for ever.
+    pub lasts: Option<Duration>,
+}
+
 /// What a balance leads to.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,35 +74,80 @@ pub struct Rung {
 }
 
 impl Rung {
-    pub fn lasts(&self) -> Option<Duration> {
-        self.days.map(|days| DAY * days)
+    fn consequence(&self) -> Consequence {
+        Consequence {
+            kind: self.kind,
+            item_ids: Vec::new(),
+            channels: Vec::new(),
+            lasts: self.days.map(|days| DAY * days),
+        }
     }
 }
 
 impl Rule {
     /// For how long its violations' products are left out; none where they are not.
-    pub fn blocks_items(&self) -> Option<Duration> {
+    fn blocks_items(&self) -> Option<Duration> {
         (self.block_items_days > 0).then(|| DAY * self.block_items_days)
     }
 }
 
 impl Conduct {
+    /// The table that is compiled in.
+    #[expect(clippy::expect_used, reason = "a constant; a test reads it")]
+    pub fn built_in() -> Self {
+        Self::parse(BUILT_IN).expect("the built-in table keeps its own rules")
+    }
+
+    /// Reads a table of TOML.
+    ///
+    /// # Errors
+    /// What is wrong with it, and in which line, rule or step.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let table: Self = toml::from_str(text).map_err(|e| {
+            let before = e.span().and_then(|span| text.get(..span.start));
+            let line = before.unwrap_or_default().matches('\n').count() + 1;
+            format!("line {line}: {}", e.message())
+        })?;
+        table.checked()
+    }
+
     pub fn rule(&self, id: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.id == id)
     }
 
     /// What a violation leads to after which the balance is this.
-    pub fn step(&self, balance: u8) -> Option<&Step> {
+    fn step(&self, balance: u8) -> Option<&Step> {
         self.ladder
             .iter()
             .rev()
             .find(|step| balance <= step.balance)
     }
 
+    /// What follows from a violation that leaves this balance: the ladder's step, and its products
+    /// left out everywhere where its rule says so.
+    pub fn consequences(&self, violation: &Violation, balance: u8) -> Vec<Consequence> {
+        let step = self.step(balance).into_iter();
+        let rungs = step.flat_map(|step| &step.sanctions);
+        let mut consequences: Vec<_> = rungs.map(Rung::consequence).collect();
+        let blocked = self.rule(&violation.rule).and_then(Rule::blocks_items);
+        if let Some(lasts) = blocked.filter(|_| !violation.item_ids.is_empty()) {
+            consequences.push(Consequence {
+                kind: SanctionKind::ItemsBlocked,
+                item_ids: violation.item_ids.clone(),
+                channels: Channel::ALL.to_vec(),
+                lasts: Some(lasts),
+            });
+        }
+        consequences
+    }
+
     /// The table, if it is one to judge by; else what is wrong with it.
-    pub fn checked(self) -> Result<Self, String> {
+    fn checked(self) -> Result<Self, String> {
         if self.version.is_empty() {
             return Err("version: must not be empty".to_owned());
+        }
+        if self.rules.is_empty() {
+            return Err("rules: must have a rule".to_owned());
         }
         let mut seen = BTreeSet::new();
         for rule in &self.rules {

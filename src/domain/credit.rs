@@ -1,7 +1,12 @@
 //! Credit points: what a merchant has at a moment, how it came about, and what brings points
 //! back. Nothing is kept but the violations; the balance follows from their times.
 
-use super::{Micros, Violation, ViolationName};
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use super::{Micros, Violation, appeal::span};
 
 /// What every merchant begins with (`brief.md`, Sanctions).
 pub const INITIAL: u8 = 12;
@@ -31,8 +36,7 @@ pub struct Entry<'a> {
 /// Points that are missing at a moment, and when they come back by themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing<'a> {
-    pub violation: &'a ViolationName,
-    pub points: u8,
+    pub violation: &'a Violation,
     pub return_time: Option<Micros>,
     pub appeal_end_time: Micros,
 }
@@ -48,15 +52,39 @@ fn missing(violation: &Violation) -> Option<(Micros, Option<Micros>)> {
 
 /// The balance at a moment, of all violations that were known then.
 pub fn balance<'a>(violations: impl IntoIterator<Item = &'a Violation>, at: Micros) -> u8 {
-    let lost = violations
-        .into_iter()
-        .filter(|violation| is_missing(violation, at))
-        .map(|violation| u32::from(violation.points));
-    left(lost.sum())
+    left(lost(violations, at))
 }
 
+/// The balance at a moment, were these points lost besides.
+pub fn balance_without<'a>(
+    points: u8,
+    violations: impl IntoIterator<Item = &'a Violation>,
+    at: Micros,
+) -> u8 {
+    left(lost(violations, at) + u32::from(points))
+}
+
+fn lost<'a>(violations: impl IntoIterator<Item = &'a Violation>, at: Micros) -> u32 {
+    let missing = violations.into_iter().filter(|v| is_missing(v, at));
+    missing.map(|violation| u32::from(violation.points)).sum()
+}
+
+/// Whether its points are missing at that moment.
 fn is_missing(violation: &Violation, at: Micros) -> bool {
     missing(violation).is_some_and(|(from, until)| from <= at && until.is_none_or(|end| at < end))
+}
+
+/// What is lost of a violation's points when it is overturned at this moment, and for how long they
+/// were missing. Points that came back by themselves are not given back again.
+pub fn lost_until(violation: &Violation, at: Micros) -> (u8, Duration) {
+    let Some((from, until)) = missing(violation) else {
+        return (0, Duration::ZERO);
+    };
+    let points = match is_missing(violation, at) {
+        true => violation.points,
+        false => 0,
+    };
+    (points, span(from, until.map_or(at, |end| end.min(at))))
 }
 
 fn left(lost: u32) -> u8 {
@@ -115,8 +143,7 @@ pub fn restorations(violations: &[Violation], at: Micros) -> Vec<Missing<'_>> {
         .filter_map(|violation| {
             let charge = violation.charge.as_ref()?;
             Some(Missing {
-                violation: &violation.name,
-                points: violation.points,
+                violation,
                 return_time: charge.return_time,
                 appeal_end_time: charge.appeal_end_time,
             })

@@ -56,7 +56,7 @@ pub use money::Money;
 pub use name::{
     AcquisitionLinkName, AppealName, CardName, CorpName, EnrollmentName, ID_RULE, LinkName,
     Merchant, PlacementName, ProgramName, ResourceName, SanctionName, ViolationName, foreign_id,
-    is_id,
+    is_foreign_id, is_id,
 };
 pub use notice::{Notice, NoticeKind};
 pub use phone::Phone;

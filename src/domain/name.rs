@@ -256,16 +256,17 @@ impl fmt::Display for EnrollmentName {
     }
 }
 
+/// An id of a thing owned elsewhere: 1 to 64 of `[0-9A-Za-z_-]`.
+pub fn is_foreign_id(id: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    (1..=MAX_FOREIGN_ID).contains(&id.len()) && id.bytes().all(plain)
+}
+
 /// The id in `{collection}/{id}` of a resource owned elsewhere: 1 to 64 of `[0-9A-Za-z_-]`.
 pub fn foreign_id(name: &str, collection: &str) -> Result<String, String> {
     name.strip_prefix(collection)
         .and_then(|rest| rest.strip_prefix('/'))
-        .filter(|id| {
-            (1..=MAX_FOREIGN_ID).contains(&id.len())
-                && id
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-        })
+        .filter(|id| is_foreign_id(id))
         .map(str::to_owned)
         .ok_or_else(|| format!("must be {collection}/{{id}}; the id 1 to 64 of [0-9A-Za-z_-]"))
 }

@@ -22,6 +22,9 @@ pub enum SanctionKind {
 }
 
 impl SanctionKind {
+    /// Over as soon as they are set: they go on saying that they were, and do nothing more.
+    pub const MOMENTARY: [Self; 2] = [Self::Warning, Self::DamagesDeducted];
+
     pub const ALL: [Self; 7] = [
         Self::Warning,
         Self::CardsSuspended,
@@ -34,6 +37,18 @@ impl SanctionKind {
 
     pub fn from_number(n: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == n)
+    }
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "WARNING",
+            Self::CardsSuspended => "CARDS_SUSPENDED",
+            Self::StoreFrozen => "STORE_FROZEN",
+            Self::ReleaseRestricted => "RELEASE_RESTRICTED",
+            Self::ItemsBlocked => "ITEMS_BLOCKED",
+            Self::TrafficRestricted => "TRAFFIC_RESTRICTED",
+            Self::DamagesDeducted => "DAMAGES_DEDUCTED",
+        }
     }
 
     /// Why the gate says no while one is in force; none where it is not the gate's to enforce.
@@ -106,8 +121,8 @@ pub struct Sanction {
     pub rule: String,
     /// What it follows from.
     pub violation: Option<ViolationName>,
-    /// Addresses of the proof, sealed.
-    pub evidence: Vec<u8>,
+    /// Addresses of the proof, sealed (`app/papers.rs`).
+    pub papers: String,
     /// Who set it.
     pub author: String,
     pub lift: Option<Lift>,
@@ -138,6 +153,11 @@ impl Sanction {
         etag(self.no, self.version)
     }
 
+    /// Whether it has no effect any more, whatever the clock by which it was lifted.
+    pub fn is_over(&self, at: Micros) -> bool {
+        self.lift.is_some() || self.state(at) == SanctionState::Ended
+    }
+
     /// Of what is known now; what was known then is an earlier version.
     pub fn state(&self, at: Micros) -> SanctionState {
         let over = self.end_time.is_some_and(|end| end <= at);
@@ -165,6 +185,19 @@ impl Sanction {
             start_time,
             create_time: self.create_time.min(at),
             ..self
+        }
+    }
+
+    /// As it was known then, when it had been set: a later lift is left out.
+    pub fn known(self, at: Micros) -> Self {
+        match &self.lift {
+            Some(lift) if at < lift.time => Self {
+                lift: None,
+                version: self.version - 1,
+                update_time: self.create_time,
+                ..self
+            },
+            _ => self,
         }
     }
 

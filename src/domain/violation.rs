@@ -47,8 +47,8 @@ pub struct Violation {
     pub rule: String,
     /// What the rule cost when it was reported, 1 to 12.
     pub points: u8,
-    /// The description and the addresses of the proof, sealed.
-    pub papers: Vec<u8>,
+    /// The description and the addresses of the proof, sealed (`app/papers.rs`).
+    pub papers: String,
     pub item_ids: Vec<String>,
     pub event_time: Micros,
     pub reporter: String,

@@ -56,8 +56,13 @@ impl RuleFiles {
             files.push((name.into_owned(), text));
         }
         self.remember(stamps);
-        let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-        Ok(Rulebook::parse(&files.collect::<Vec<_>>(), &self.own_hosts)?)
+        let named = files
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()));
+        Ok(Rulebook::parse(
+            &named.collect::<Vec<_>>(),
+            &self.own_hosts,
+        )?)
     }
 
     /// The rules as they read now, if the files are not as they were when last looked at.
@@ -73,7 +78,9 @@ impl RuleFiles {
     }
 
     fn stamps(&self) -> Result<Option<Vec<Stamp>>, Broken> {
-        let Some(folder) = &self.folder else { return Ok(None) };
+        let Some(folder) = &self.folder else {
+            return Ok(None);
+        };
         let mut stamps = Vec::new();
         for entry in fs::read_dir(folder).map_err(|error| file(folder, error))? {
             let path = entry.map_err(|error| file(folder, error))?.path();
@@ -83,7 +90,12 @@ impl RuleFiles {
             }
         }
         stamps.sort_unstable();
-        let wrong = |what| Err(Broken::Folder { path: folder.clone(), what });
+        let wrong = |what| {
+            Err(Broken::Folder {
+                path: folder.clone(),
+                what,
+            })
+        };
         if stamps.is_empty() || stamps.len() > MOST_FILES {
             return wrong("must have 1 to 100 files that end in .toml");
         }
@@ -99,7 +111,9 @@ impl RuleFiles {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Stamp>> {
         // Whoever panicked with it left a whole list.
-        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.seen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -33,9 +33,9 @@ use crate::{
         self,
         layers::{self, auth::AuthLayer, deadline::FED_MAX, metrics::Metrics},
     },
-    app::{Ambient, App, Rules},
+    app::{Ambient, App, Rules, screening::Screener},
     config::{Mode, Settings},
-    http,
+    http, screening,
     store::{self, Store},
     telemetry, wecom, worker,
 };
@@ -132,7 +132,9 @@ impl Server {
         let http = listen("http_listen", settings.http_listen).await?;
         let admin = listen("admin_listen", settings.admin_listen).await?;
         let (jwks, auth) = callers(settings, &ambient).await?;
+        let screener = screener(settings, http.local_addr()?).context("screening.rules")?;
         let app = App {
+            screener: Arc::new(screener),
             store,
             keys: Arc::new(keys),
             wecom: wecom_client(settings, &ambient).context("wecom")?,
@@ -212,6 +214,7 @@ impl Server {
             self.worker_metrics.clone(),
             stop.clone(),
         ));
+        tasks.spawn(worker::rules(self.app.clone(), stop.clone()));
         tasks.spawn(worker::sanctions(self.app.clone(), stop.clone()));
         tasks.spawn(worker::errands(self.app.clone(), stop.clone()));
         tasks.spawn(worker::sync(
@@ -322,8 +325,20 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
         attribution: settings.wecom.attribution(),
         sync: settings.wecom.sync(),
         wecom_timeout: settings.wecom.timeout(),
+        conduct: settings.compliance.conduct().clone(),
+        points_return: settings.compliance.points_return(),
+        appeal_window: settings.compliance.appeal_window(),
+        decide_within: settings.compliance.decide_within(),
+        reported_per_merchant: settings.compliance.reported_per_merchant(),
+        sanctions_per_merchant: settings.compliance.sanctions_per_merchant(),
         public_url: settings.public_url(http),
     }
+}
+
+fn screener(settings: &Settings, http: SocketAddr) -> Result<Screener, screening::Broken> {
+    let url = settings.public_url(http).parse::<url::Url>();
+    let host = url.ok().and_then(|url| url.host_str().map(str::to_owned));
+    Screener::new(settings.screening.rules(host), settings.screening.at_once())
 }
 
 fn wecom_client(settings: &Settings, ambient: &Ambient) -> wecom::Result<wecom::Client> {

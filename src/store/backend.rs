@@ -35,7 +35,7 @@ const MIGRATION_LOCK: i64 = 0x6d69_6e67_7069_616e;
 const PROGRAMS_LOCK: i64 = 0x7072_6f67_7261_6d73;
 /// Names the lock under which corps are counted: "corps" in ASCII.
 const CORPS_LOCK: i64 = 0x63_6f72_7073;
-/// Names the lock under which sanctions enter their feed: "sanction" in ASCII.
+/// Names the lock under which the feed of sanctions grows: "sanction" in ASCII.
 const SANCTIONS_LOCK: i64 = 0x7361_6e63_7469_6f6e;
 
 /// Between two transactions of an import on SQLite: longer than the 100 ms after which it looks
@@ -243,7 +243,9 @@ impl Db<DatabaseTransaction> {
         advisory_lock(&self.0, CORPS_LOCK).await
     }
 
-    /// The feed of sanctions, likewise, until this transaction ends.
+    /// Until this transaction ends nobody else adds to the feed of sanctions: its numbers grow
+    /// in the order of commits. Comes after every other lock, so that nobody waits for another
+    /// in a circle.
     pub(super) async fn lock_sanction_feed(&self) -> Result<()> {
         if self.0.get_database_backend() != DbBackend::Postgres {
             return Ok(());

@@ -3,6 +3,7 @@
 
 mod acquisition_links;
 mod admitting;
+mod appeals;
 mod audit;
 mod backend;
 mod bulk;
@@ -31,6 +32,7 @@ mod sanctions;
 mod spend;
 mod standings;
 mod totals;
+mod violations;
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,6 +46,7 @@ use tokio::sync::Semaphore;
 use crate::domain::{Clearance, Merchant, Micros};
 
 pub use acquisition_links::Errand;
+pub use appeals::Against;
 pub use audit::AuditEntry;
 pub use callbacks::Callback;
 pub use contact_events::{Learned, Of};
@@ -53,6 +56,7 @@ pub use openings::Run;
 pub use placements::Shown;
 pub use preview::Census;
 pub use requests::Claim;
+pub use sanctions::Sought;
 
 /// Where the rows are, and how many connections may look at them.
 #[derive(Clone, Debug)]

@@ -184,6 +184,15 @@ fn wecom(check: &mut Check, at: &str, wecom: pb::WecomContact) -> Option<Wecom> 
     })
 }
 
+/// A card as it is read: an active one of a merchant whose cards a sanction stops is SUSPENDED.
+pub fn seen(card: Card, suspended: bool) -> pb::Card {
+    let mut wire = pb::Card::from(card);
+    if suspended && wire.state() == pb::card::State::Active {
+        wire.set_state(pb::card::State::Suspended);
+    }
+    wire
+}
+
 impl From<Card> for pb::Card {
     fn from(card: Card) -> Self {
         let state = match card.state {

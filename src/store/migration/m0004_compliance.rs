@@ -32,6 +32,7 @@ impl MigrationTrait for Migration {
         for index in [
             unique("violations_name", "violations", &["merchant", "id"]),
             index("violations_merchant", "violations", &["merchant", "no"]),
+            index("violations_state", "violations", &["merchant", "state"]),
             unique("sanctions_name", "sanctions", &["merchant", "id"]),
             index("sanctions_merchant", "sanctions", &["merchant", "no"]),
             index("sanctions_violation", "sanctions", &["violation_no"]),

@@ -14,6 +14,7 @@ mod provenance;
 mod requests;
 mod rights;
 mod rpc;
+mod screening;
 mod serving;
 mod spend;
 mod story;

@@ -12,6 +12,7 @@ mod replicas;
 mod settings;
 mod shutdown;
 mod start;
+mod watch;
 
 use std::{
     env,

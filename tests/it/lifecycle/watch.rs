@@ -51,18 +51,36 @@ fn away(status: &Status) -> bool {
     )
 }
 
+enum Write {
+    Create(pb::CreateSanctionRequest),
+    Lift(pb::LiftSanctionRequest),
+}
+
+impl Write {
+    async fn send(&self, mut client: Client) -> Result<pb::Sanction, Status> {
+        let answer = match self {
+            Self::Create(request) => client.create_sanction(request.clone()).await,
+            Self::Lift(request) => client.lift_sanction(request.clone()).await,
+        };
+        answer.map(tonic::Response::into_inner)
+    }
+}
+
 /// Sends a write until it is answered.
-async fn insist<A>(address: &Address, write: impl AsyncFn(Client) -> Result<A, Status>) -> A {
+async fn insist(address: &Address, write: Write) -> pb::Sanction {
     let started = Instant::now();
     loop {
         if let Some(client) = client(address).await {
-            match write(client).await {
+            match write.send(client).await {
                 Ok(answer) => return answer,
                 Err(status) if away(&status) => {}
                 Err(status) => panic!("{status:?}"),
             }
         }
-        assert!(started.elapsed() < Duration::from_secs(60), "nobody answers");
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "nobody answers"
+        );
         sleep(Duration::from_millis(50)).await;
     }
 }
@@ -84,21 +102,15 @@ async fn writer(address: Address, n: usize) {
             sanction_id: format!("s{i}"),
             request_id: Uuid::now_v7().to_string(),
         };
-        let set = insist(&address, async |mut client: Client| {
-            client.create_sanction(request.clone()).await
-        });
-        let set = set.await.into_inner();
+        let set = insist(&address, Write::Create(request)).await;
         if i % 2 == 0 {
-            let request = pb::LiftSanctionRequest {
+            let lift = pb::LiftSanctionRequest {
                 name: set.name,
                 request_id: Uuid::now_v7().to_string(),
                 reason: "test".into(),
                 ..Default::default()
             };
-            insist(&address, async |mut client: Client| {
-                client.lift_sanction(request.clone()).await
-            })
-            .await;
+            insist(&address, Write::Lift(lift)).await;
         }
     }
 }
@@ -118,7 +130,11 @@ async fn watcher(address: Address, wanted: usize) -> (Vec<Change>, usize) {
     let (mut seen, mut revision, mut cuts) = (Vec::new(), 0, 0);
     let started = Instant::now();
     while seen.len() < wanted || cuts < CUTS {
-        assert!(started.elapsed() < Duration::from_secs(120), "{} seen", seen.len());
+        assert!(
+            started.elapsed() < Duration::from_secs(120),
+            "{} seen",
+            seen.len()
+        );
         let Some(mut client) = client(&address).await else {
             sleep(Duration::from_millis(20)).await;
             continue;
@@ -146,8 +162,9 @@ async fn watcher(address: Address, wanted: usize) -> (Vec<Change>, usize) {
 async fn every_change_is_seen_once_and_in_order(engine: Engine) {
     let scratch = Scratch::new(engine).await;
     let mut first = serve_on(&scratch, "");
-    let second = (engine == Engine::Postgres)
-        .then(|| crate::support::process::serve(&["--config", &super::path(&scratch, "settings.toml")], &[]));
+    let second = (engine == Engine::Postgres).then(|| {
+        crate::support::process::serve(&["--config", &super::path(&scratch, "settings.toml")], &[])
+    });
     let address: Address = Arc::new(RwLock::new(first.grpc));
     let other = second.as_ref().map_or(Arc::clone(&address), |second| {
         Arc::new(RwLock::new(second.grpc))
@@ -198,7 +215,10 @@ async fn every_change_is_seen_once_and_in_order(engine: Engine) {
             let text = |at| row.try_get_by_index::<String>(at).unwrap();
             let number = |at| row.try_get_by_index::<i64>(at).unwrap();
             let name = format!("merchants/{}/sanctions/{}", text(1), text(2));
-            (number(0), (name, format!("{:x}-{:x}", number(3), number(4))))
+            (
+                number(0),
+                (name, format!("{:x}-{:x}", number(3), number(4))),
+            )
         })
         .collect();
     assert_eq!(seen, kept);
@@ -211,7 +231,10 @@ async fn a_watcher_of_some_kinds_sees_those(engine: Engine) {
     let process = serve_on(&scratch, "");
     let mut client = Client::new(channel(process.grpc).await);
     let mut last = 0;
-    for (i, kind) in [Kind::Warning, Kind::StoreFrozen, Kind::Warning].into_iter().enumerate() {
+    for (i, kind) in [Kind::Warning, Kind::StoreFrozen, Kind::Warning]
+        .into_iter()
+        .enumerate()
+    {
         let request = pb::CreateSanctionRequest {
             parent: "merchants/klook".into(),
             sanction: Some(sanction(kind)),

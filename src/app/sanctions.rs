@@ -1,0 +1,219 @@
+//! Sanctions: set, read, lift.
+
+use super::{
+    App, Call, Papers, Result, violations,
+    write::{Begin, Write, etag_matches, no_transition},
+};
+use crate::{
+    domain::{
+        Merchant, Micros, Money, Reason, Refusal, Sanction, SanctionKind, SanctionName, Violation,
+        ViolationName, ViolationState,
+        sanction::{Channel, Lift},
+    },
+    store::Sought,
+};
+
+/// A sanction as a caller, or the ladder, wants it.
+#[derive(Clone)]
+pub struct SanctionDraft {
+    pub kind: SanctionKind,
+    pub item_ids: Vec<String>,
+    pub channels: Vec<Channel>,
+    pub amount: Option<Money>,
+    /// `None` for now.
+    pub start_time: Option<Micros>,
+    pub end_time: Option<Micros>,
+    pub reason: String,
+    /// `None` for that of the violation.
+    pub rule: Option<String>,
+    pub violation: Option<ViolationName>,
+    pub papers: Papers,
+}
+
+impl App {
+    pub async fn create_sanction(
+        &self,
+        call: &Call,
+        name: SanctionName,
+        draft: SanctionDraft,
+    ) -> Result<Sanction> {
+        let write = match self.begin(call).await? {
+            Begin::Answered(sanction) => return Ok(sanction),
+            Begin::Fresh(write) => write,
+        };
+        check_times(&draft, write.now)?;
+        write.tx.lock_merchant(name.merchant().id()).await?;
+        let violation = match &draft.violation {
+            Some(name) => Some(open_violation(&write, name).await?),
+            None => None,
+        };
+        if write.tx.sanction(&name).await?.is_some() {
+            return Err(exists(&name).into());
+        }
+        self.room_for_sanctions(&write, name.merchant(), &[draft.kind])
+            .await?;
+        let of_violation = violation.as_ref().map(|violation| violation.rule.clone());
+        let rule = draft.rule.clone().or(of_violation).unwrap_or_default();
+        let taken = exists(&name);
+        let papers = self.seal_papers(&name, &draft.papers)?;
+        let sanction = sanction(name, draft, rule, papers, write.author, write.now);
+        let no = violation.map(|violation| violation.no);
+        let made = write.tx.insert_sanction(sanction, no, write.author).await?;
+        let sanction = made.ok_or(taken)?;
+        let end = sanction.end_time.map(|t| t.to_string());
+        let detail = format!(
+            "kind={} starts={} ends={}",
+            sanction.kind.as_str(),
+            sanction.start_time,
+            end.as_deref().unwrap_or("never"),
+        );
+        write
+            .audit("CreateSanction", &sanction.name, detail)
+            .await?;
+        write.finish(sanction).await
+    }
+
+    pub async fn sanction(&self, name: &SanctionName) -> Result<Sanction> {
+        let sanction = self.store.reads().sanction(name).await?;
+        Ok(sanction.ok_or_else(|| not_found(name))?)
+    }
+
+    /// At most `limit` sanctions, the latest first, from before this number; and the revision
+    /// up to which every change is in them.
+    pub async fn sanctions(
+        &self,
+        sought: Sought<'_>,
+        before: Option<i64>,
+        limit: u64,
+    ) -> Result<(Vec<Sanction>, i64)> {
+        if sought.in_force_at.is_some_and(|at| at > self.ambient.now()) {
+            return Err(Refusal::field("in_force_at", "must not be in the future").into());
+        }
+        let reads = self.store.reads();
+        // What changes meanwhile may be in the page, and is watched once more.
+        let revision = reads.last_sanction_change().await?;
+        let page = reads.sanctions_page(sought, before, limit).await?;
+        Ok((page, revision))
+    }
+
+    pub async fn lift_sanction(
+        &self,
+        call: &Call,
+        name: &SanctionName,
+        etag: &str,
+        reason: String,
+    ) -> Result<Sanction> {
+        let write = match self.begin(call).await? {
+            Begin::Answered(sanction) => return Ok(sanction),
+            Begin::Fresh(write) => write,
+        };
+        let found = write.tx.lock_sanction(name).await?;
+        let old = found.ok_or_else(|| not_found(name))?;
+        etag_matches(etag, &old.etag())?;
+        if old.is_over(write.now) {
+            let state = old.state(write.now.max(old.update_time));
+            return Err(no_transition(name, state.as_str()).into());
+        }
+        let sanction = old.lifted(Lift {
+            time: write.now,
+            author: write.author.to_owned(),
+            reason,
+            appeal: None,
+        });
+        write.tx.save_sanction(&sanction, write.author).await?;
+        write.audit("LiftSanction", name, String::new()).await?;
+        write.finish(sanction).await
+    }
+
+    /// Whether a sanction stops the merchant's cards now.
+    pub async fn suspended(&self, merchant: &Merchant) -> Result<bool> {
+        let now = self.ambient.now();
+        Ok(self.store.reads().suspended(merchant, now).await?)
+    }
+
+    /// Counted under the merchant's lock, or two writes would both be the last.
+    pub(super) async fn room_for_sanctions(
+        &self,
+        write: &Write<'_>,
+        merchant: &Merchant,
+        kinds: &[SanctionKind],
+    ) -> Result<()> {
+        let limit = self.rules.sanctions_per_merchant;
+        let lasts = |kind: &&SanctionKind| !SanctionKind::MOMENTARY.contains(kind);
+        let more = kinds.iter().filter(lasts).count() as u64;
+        if more == 0 || write.tx.count_sanctions(merchant, write.now).await? + more <= limit {
+            return Ok(());
+        }
+        let message =
+            format!("a merchant may have {limit} sanctions that are not over; lift one first");
+        Err(Refusal::new(Reason::QuotaExhausted, message)
+            .about(merchant)
+            .with("limit", limit.to_string())
+            .into())
+    }
+}
+
+/// A new sanction by this rule, its proof sealed already.
+pub(super) fn sanction(
+    name: SanctionName,
+    draft: SanctionDraft,
+    rule: String,
+    papers: String,
+    author: &str,
+    now: Micros,
+) -> Sanction {
+    Sanction {
+        no: 0,
+        name,
+        kind: draft.kind,
+        item_ids: draft.item_ids,
+        channels: draft.channels,
+        amount: draft.amount,
+        start_time: draft.start_time.unwrap_or(now),
+        end_time: draft.end_time,
+        reason: draft.reason,
+        rule,
+        violation: draft.violation,
+        papers,
+        author: author.to_owned(),
+        lift: None,
+        version: 1,
+        create_time: now,
+        update_time: now,
+    }
+}
+
+fn check_times(draft: &SanctionDraft, now: Micros) -> Result<(), Refusal> {
+    let start = draft.start_time.unwrap_or(now);
+    if start < now {
+        return Err(Refusal::field(
+            "sanction.start_time",
+            "must not be in the past",
+        ));
+    }
+    if draft.end_time.is_some_and(|end| end <= start) {
+        return Err(Refusal::field(
+            "sanction.end_time",
+            "must be after start_time",
+        ));
+    }
+    Ok(())
+}
+
+/// The violation that a sanction may follow from, which stays as it is until the write is done.
+async fn open_violation(write: &Write<'_>, name: &ViolationName) -> Result<Violation> {
+    let found = write.tx.lock_violation(name).await?;
+    let violation = found.ok_or_else(|| violations::not_found(name))?;
+    match violation.state {
+        ViolationState::Reported | ViolationState::Confirmed => Ok(violation),
+        state => Err(no_transition(name, state.as_str()).into()),
+    }
+}
+
+pub(super) fn not_found(name: &SanctionName) -> Refusal {
+    Refusal::new(Reason::SanctionNotFound, "no such sanction").about(name)
+}
+
+fn exists(name: &SanctionName) -> Refusal {
+    Refusal::new(Reason::SanctionExists, "a sanction has this name").about(name)
+}

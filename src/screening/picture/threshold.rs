@@ -1,0 +1,80 @@
+//! From gray to black and white.
+
+use image::GrayImage;
+use rxing::common::BitMatrix;
+
+/// White on all sides: a code may end where the picture ends.
+const MARGIN: u32 = 8;
+
+/// Each pixel's surroundings: the mean of the square that reaches `radius` to each side, as far
+/// as the picture goes.
+pub fn means(gray: &GrayImage, radius: usize) -> GrayImage {
+    let (width, height) = (gray.width() as usize, gray.height() as usize);
+    let rows: Vec<&[u8]> = gray.as_raw().chunks_exact(width).collect();
+    let mut columns = vec![0; width];
+    let mut means = Vec::with_capacity(width * height);
+    let mut within = 0..0;
+    for y in 0..height {
+        slide(&mut within, y, radius, height, |row, enters| {
+            for (sum, pixel) in columns.iter_mut().zip(rows[row]) {
+                add(sum, (*pixel).into(), enters);
+            }
+        });
+        mean_of_row(&columns, within.len(), radius, &mut means);
+    }
+    GrayImage::from_raw(gray.width(), gray.height(), means).unwrap_or_default()
+}
+
+/// `columns` are the sums of `rows` pixels each.
+fn mean_of_row(columns: &[u32], rows: usize, radius: usize, means: &mut Vec<u8>) {
+    let mut sum = 0;
+    let mut within = 0..0;
+    for x in 0..columns.len() {
+        slide(&mut within, x, radius, columns.len(), |column, enters| {
+            add(&mut sum, columns[column], enters);
+        });
+        means.push((sum / (within.len() * rows) as u32) as u8);
+    }
+}
+
+/// Moves a window to `center`, and says what enters and leaves it.
+fn slide(
+    within: &mut std::ops::Range<usize>,
+    center: usize,
+    radius: usize,
+    length: usize,
+    mut change: impl FnMut(usize, bool),
+) {
+    while within.end < length.min(center + radius + 1) {
+        change(within.end, true);
+        within.end += 1;
+    }
+    while within.start < center.saturating_sub(radius) {
+        change(within.start, false);
+        within.start += 1;
+    }
+}
+
+fn add(sum: &mut u32, value: u32, enters: bool) {
+    if enters {
+        *sum += value;
+    } else {
+        *sum -= value;
+    }
+}
+
+/// What is darker than `percent` of its surroundings, with a white margin around it all.
+pub fn dark(gray: &GrayImage, means: &GrayImage, percent: u32) -> Option<BitMatrix> {
+    let (width, height) = gray.dimensions();
+    let mut bits = BitMatrix::new(width + 2 * MARGIN, height + 2 * MARGIN).ok()?;
+    let rows = gray.as_raw().chunks_exact(width as usize);
+    let mean_rows = means.as_raw().chunks_exact(width as usize);
+    for (y, (row, mean_row)) in (MARGIN..).zip(rows.zip(mean_rows)) {
+        for (x, (pixel, mean)) in (MARGIN..).zip(row.iter().zip(mean_row)) {
+            if u32::from(*pixel) * 100 < u32::from(*mean) * percent {
+                bits.set(x, y);
+            }
+        }
+    }
+    Some(bits)
+}
