@@ -225,8 +225,7 @@ impl Screened {
 
 /// Whether it counts there: on a card only what carries a contact past it.
 fn breaks(place: Place, finding: &Finding) -> bool {
-    place != Place::Card
-        || (finding.verdict == Verdict::Block && finding.category != Category::Solicit)
+    place != Place::Card || (finding.verdict == Verdict::Block && finding.carries)
 }
 
 /// What the rules say of a code: nothing of one that leads to the platform.
@@ -243,6 +242,7 @@ fn elsewhere(rulebook: &Rulebook, content: &str) -> Option<Finding> {
         span: 0..0,
         excerpt: excerpt(content),
         verdict,
+        carries: true,
     })
 }
 

@@ -57,4 +57,6 @@ pub struct Finding {
     /// The span, normalized; at most 64 characters.
     pub excerpt: String,
     pub verdict: Verdict,
+    /// Whether there is an ID, a number or a link in it, and not words alone.
+    pub carries: bool,
 }

@@ -225,8 +225,8 @@ impl Folded {
         let inside = self.from[first..]
             .iter()
             .take_while(|&&at| (at as usize) < span.end);
-        let chars = self.line[first..].iter().take(inside.count());
-        chars.take(EXCERPT).collect()
+        let chars = self.line[first..].iter();
+        chars.take(inside.take(EXCERPT).count()).collect()
     }
 }
 

@@ -52,8 +52,8 @@ fn hit(text: &Folded, token: &Token) -> Hit {
     Hit::new(text.ranks(token.line.clone()))
 }
 
-/// Maximal runs of letters, digits, `_`, `-` and `.`, trimmed; a run that ends in `_` or `-`
-/// takes the Chinese digits that follow, and two of those or more are a run of their own.
+/// Maximal runs of letters, digits, `_`, `-` and `.`, trimmed; a run takes
+/// the Chinese digits that follow it, and two of those or more are a run of their own.
 fn raw(line: &[char], digits: &Digits, work: &mut Work) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut at = 0;
@@ -70,8 +70,10 @@ fn raw(line: &[char], digits: &Digits, work: &mut Work) -> Vec<Token> {
             }
             continue;
         }
-        if matches!(line[at - 1], '_' | '-') && line[start].is_ascii_alphabetic() {
-            at = numeral_end(line, at, digits);
+        let numerals = numeral_end(line, at, digits);
+        let many = matches!(line[at - 1], '_' | '-') || numerals >= at + 2;
+        if many && line[start].is_ascii_alphabetic() {
+            at = numerals;
         }
         tokens.extend(trimmed(line, start..at));
     }
@@ -112,7 +114,7 @@ fn merged(line: &[char], tokens: Vec<Token>) -> Vec<Token> {
         let between = all
             .last()
             .map(|last| &line[last.line.end..token.line.start]);
-        let near = between.is_some_and(|gap| is_filling(gap));
+        let near = between.is_some_and(is_filling);
         let single = token.name.chars().count() == 1;
         match all.last_mut() {
             Some(last) if near && single && singles > 0 => {
@@ -212,8 +214,9 @@ fn linked(text: &Folded, glued: &[u32], before: &Token, next: &Token) -> bool {
     let between = hit(text, before).end as usize..hit(text, next).start as usize;
     let gap = &text.line()[before.line.end..next.line.start];
     let glue = glued[between.end] > glued[between.start];
-    let slash =
-        between.is_empty() && gap.len() <= 4 && gap.iter().any(|c| matches!(c, '/' | '|' | '\\'));
+    let slash = between.is_empty()
+        && gap.len() <= 4
+        && gap.iter().any(|c| matches!(c, '/' | '|' | '\\' | '*'));
     between.len() <= MAX_BETWEEN && (glue || slash)
 }
 

@@ -35,6 +35,12 @@ impl Hit {
         }
     }
 
+    /// No longer than a window, so that a cursor need not look further.
+    pub fn clipped(self, longest: u32) -> Self {
+        let end = self.end.min(self.start + longest);
+        Self { end, ..self }
+    }
+
     pub fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
@@ -55,6 +61,13 @@ impl Hits {
 
     pub fn of(&self, source: Source) -> &[Hit] {
         &self.0[source]
+    }
+
+    /// Drops what begins inside a link: the link is judged as a whole.
+    pub fn drop_inside(&mut self, links: &[bool]) {
+        for hits in &mut self.0 {
+            hits.retain(|hit| !links[hit.start as usize]);
+        }
     }
 
     /// Orders what was added from several searches; each was in order, so this is a merge.

@@ -12,8 +12,6 @@ use super::{
     scan::Work,
 };
 
-/// Longest link that is looked into, in characters.
-const MAX_LINK: usize = 2048;
 /// How deep links are unwrapped.
 const MAX_DEPTH: usize = 3;
 /// Signs around a shopping passphrase.
@@ -134,7 +132,7 @@ impl Links {
         let last = run[..trimmed.len()].last()?.1;
         Some(Link {
             line: run[start].1..last + 1,
-            text: trimmed[start..].chars().take(MAX_LINK).collect(),
+            text: trimmed[start..].to_owned(),
             mail,
         })
     }
@@ -182,11 +180,11 @@ impl Links {
     /// What a link leads to; nothing if to the platform itself. The worst place counts of all
     /// that are wrapped in it.
     pub fn judge(&self, link: &str) -> Option<&Place> {
-        let mut text: String = link.chars().take(MAX_LINK).collect();
+        let mut text = link.to_owned();
         let mut worst: Option<&Place> = None;
         for _ in 0..=MAX_DEPTH {
             for place in embedded(&text).filter_map(|url| self.place(url)) {
-                if worst.is_none_or(|w| w.verdict < place.verdict) {
+                if worst.is_none_or(|w| w.verdict <= place.verdict) {
                     worst = Some(place);
                 }
             }
@@ -245,20 +243,19 @@ fn within(host: &str, parent: &str) -> bool {
     }
 }
 
-/// The link itself, and every one that is written out inside it.
+/// A link cut before every one that is written out inside it.
 fn embedded(text: &str) -> impl Iterator<Item = &str> {
-    let inner = text.match_indices("://").filter_map(|(colon, _)| {
-        let before = &text.as_bytes()[..colon];
-        let scheme = before
-            .iter()
-            .rev()
-            .take_while(|b| b.is_ascii_alphanumeric())
-            .count();
-        let start = colon - scheme;
-        // At most a few: a link of 2048 characters holds no more than that of interest.
-        (start > 0 && scheme > 1).then(|| &text[start..])
+    let starts = text.match_indices("://").filter_map(|(colon, _)| {
+        let before = text.as_bytes()[..colon].iter().rev();
+        let scheme = before.take_while(|b| b.is_ascii_alphanumeric()).count();
+        (scheme > 1 && colon > scheme).then_some(colon - scheme)
     });
-    std::iter::once(text).chain(inner.take(8))
+    let mut from = 0;
+    starts.chain(std::iter::once(text.len())).map(move |start| {
+        let piece = &text[from..start];
+        from = start;
+        piece
+    })
 }
 
 fn is_link_char(c: char) -> bool {

@@ -144,11 +144,14 @@ impl Digits {
         }
         let lookalike = mostly_digits(&chars);
         for (i, c) in run.zip(chars.chars()) {
-            let value = c
-                .to_digit(10)
-                .or_else(|| lookalike.then(|| looks_like(c)).flatten());
-            if let Some(value) = value {
-                cells.push(Cell::new(value as u8, Hit::new(i..i + 1), true, false));
+            let hint = || {
+                looks_like(c)
+                    .filter(|_| lookalike)
+                    .map(|value| (value, true))
+            };
+            let digit = c.to_digit(10).map(|value| (value, false)).or_else(hint);
+            if let Some((value, hint)) = digit {
+                cells.push(Cell::new(value as u8, Hit::new(i..i + 1), true, hint));
             }
         }
     }
@@ -169,12 +172,13 @@ impl Digits {
         };
         if matches!(text.solid(at), Some('个')) {
             let count = cells.last().filter(|cell| cell.hit.end as usize == at);
-            if let (Some(count), Some((value, _))) = (count.copied(), digit(at + 1)) {
+            let named = (at + 1..at + 3).find_map(|i| Some((i, digit(i)?.0)));
+            if let (Some(count), Some((last, value))) = (count.copied(), named) {
                 cells.pop();
-                let hit = Hit::new(count.hit.start as usize..at + 2);
+                let hit = Hit::new(count.hit.start as usize..last + 1);
                 let cell = Cell::new(value, hit, false, false);
                 cells.extend(std::iter::repeat_n(cell, count.value.into()));
-                return at + 2;
+                return last + 1;
             }
         }
         if let Some((value, hint)) = digit(at) {
@@ -279,25 +283,20 @@ impl<'a> Run<'a> {
     /// A plus sign and 8 to 15 digits.
     fn is_abroad(&self, at: usize) -> bool {
         let first = self.cells[at].hit.start as usize;
-        let count = self.cells.len() - at;
-        let groups = self.cells[at..].iter().filter(|cell| !cell.joined).count();
+        let rest = &self.cells[at..];
         first > 0
             && self.text.solid(first - 1) == Some('+')
             && self.text.gap(first).is_empty()
-            && (8..=15).contains(&count)
-            && (groups > 1 || count >= 10)
+            && (8..=15).contains(&rest.len())
+            && (rest.len() >= 10 || rest[1..].iter().any(|cell| !cell.joined))
     }
 
     /// A nought, then 10 to 12 digits in all, in at most three groups.
     fn landline(&self, at: usize) -> Option<usize> {
-        let count = self.cells.len() - at;
-        let groups = self.cells[at + 1..]
-            .iter()
-            .filter(|cell| !cell.joined)
-            .count()
-            + 1;
-        let plain = self.cells[at].value == 0 && (10..=12).contains(&count) && groups <= 3;
-        (plain && self.is_even(&self.cells[at..])).then_some(count)
+        let rest = &self.cells[at..];
+        let plain =
+            rest[0].value == 0 && (10..=12).contains(&rest.len()) && self.groups(rest).len() <= 3;
+        (plain && self.is_even(rest)).then_some(rest.len())
     }
 
     /// Whether the digits are parted as one number would be: not at all, in usual groups, or
@@ -341,11 +340,12 @@ fn continues(text: &Folded, bridged: &[bool], before: Cell, next: Cell) -> bool 
     if from > to || to - from > MAX_GAP || !bridged[from..to].iter().all(|&b| b) {
         return false;
     }
+    let range = before.ascii && next.ascii;
     (from..=to).map(|i| text.gap(i)).all(|gap| {
         gap.len() <= MAX_GAP
             && !gap
                 .iter()
-                .any(|c| matches!(c, '\n' | ':' | '/' | '。' | '~'))
+                .any(|&c| matches!(c, '\n' | ':' | '。') || (range && c == '~'))
     })
 }
 
@@ -364,7 +364,7 @@ fn token_end(text: &Folded, start: usize) -> usize {
 fn letters_before(text: &Folded, at: usize) -> usize {
     (1..=3usize.min(at))
         .take_while(|back| {
-            text.gap(at - back + 1).is_empty()
+            matches!(text.gap(at - back + 1), [] | ['-' | '_'])
                 && text
                     .solid(at - back)
                     .is_some_and(|c| c.is_ascii_alphabetic())
@@ -372,14 +372,16 @@ fn letters_before(text: &Folded, at: usize) -> usize {
         .count()
 }
 
-/// Eleven characters, five of them digits, the others letters that look like digits.
+/// Digits and letters that look like some: `0OOO`, or eleven with five digits among them.
 fn mostly_digits(chars: &str) -> bool {
     let digits = chars.bytes().filter(u8::is_ascii_digit).count();
-    chars.len() == MOBILE
-        && digits >= 5
-        && chars
-            .chars()
-            .all(|c| c.is_ascii_digit() || looks_like(c).is_some())
+    let plain = chars
+        .bytes()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'o' | b'l' | b'i'));
+    let alike = chars
+        .chars()
+        .all(|c| c.is_ascii_digit() || looks_like(c).is_some());
+    (digits > 0 && plain) || (chars.len() == MOBILE && digits >= 5 && alike)
 }
 
 fn looks_like(c: char) -> Option<u32> {

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde::Deserialize;
 
 use super::{
+    finding::Verdict,
     fold::{FoldData, Folding},
     hits::Source,
     links::{LinkData, Links, Place},
     numbers::{DigitData, Digits},
     rules::{LONGEST, Rule, RuleData},
-    terms::{ListData, Names, Terms},
+    terms::{ListData, Terms},
 };
 
 /// The files of the product.
@@ -162,6 +163,12 @@ fn check(file: &str, data: &File, ids: &mut HashSet<String>) -> Result<(), Ruleb
         if !(1..=MAX_PARTS).contains(&rule.all.len()) {
             return refuse(&rule.id, "must have one to four parts");
         }
+        if rule.verdict == Verdict::Allow {
+            return refuse(
+                &rule.id,
+                "finds nothing with ALLOW; that is what `none` is for",
+            );
+        }
         if rule.within > LONGEST || rule.beside > LONGEST {
             return refuse(&rule.id, "has a window wider than 48");
         }
@@ -199,7 +206,10 @@ fn compile(data: File, own_hosts: &[String]) -> Result<Rulebook, (String, String
     for rule in data.rules {
         let all = sources.all(&rule.all).map_err(at(&rule.id))?;
         let none = sources.all(&rule.none).map_err(at(&rule.id))?;
+        let names = rule.all.iter().flat_map(|part| part.split('|'));
+        let shaped = |name: &str| SHAPES.iter().any(|(shape, _)| *shape == name.trim());
         rules.push(Rule {
+            carries: names.into_iter().any(shaped),
             data: rule,
             all,
             none,
@@ -229,7 +239,7 @@ fn compile(data: File, own_hosts: &[String]) -> Result<Rulebook, (String, String
 /// The numbers of lists and shapes, and of their unions.
 #[derive(Default)]
 struct Sources {
-    names: Names,
+    names: HashMap<String, Source>,
     /// For each name, the sources that its hits count for.
     feeds: HashMap<String, Vec<Source>>,
     count: usize,

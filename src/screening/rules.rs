@@ -45,6 +45,8 @@ pub struct Rule {
     pub data: RuleData,
     pub all: Vec<Source>,
     pub none: Vec<Source>,
+    /// Whether a shape is among its parts: an ID, a number, a link.
+    pub carries: bool,
 }
 
 impl Rule {

@@ -3,19 +3,20 @@
 use std::ops::Range;
 
 use super::{
-    finding::{Finding, Verdict},
+    finding::Finding,
     fold::Folded,
     handles,
     hits::{Hit, Hits},
     links::{Place, passphrases},
     numbers,
     rulebook::{Rulebook, Shape},
+    rules::LONGEST,
     unwrap::Unwrapped,
 };
 
 /// Most findings of one text.
 const MAX_FINDINGS: usize = 16;
-/// Most hits of one rule, and most links, that are looked at.
+/// Most hits of one rule that are findings.
 const MAX_PER_RULE: usize = 16;
 
 /// Steps counted while screening, for the proof that they grow with the text and no faster.
@@ -42,22 +43,24 @@ impl Rulebook {
     /// [`Self::text`] with the work it took.
     pub fn text_counted(&self, text: &str) -> (Vec<Finding>, Work) {
         let mut work = Work::default();
-        let folded = Folded::new(&self.folding, text);
-        work.step(folded.line().len());
-        let mut findings = self.folded(&folded, &mut work);
-        if let Some(plain) = Unwrapped::new(text) {
-            let inside = self.folded(&Folded::new(&self.folding, &plain.text), &mut work);
-            findings.extend(inside.into_iter().map(|finding| {
-                let span = plain.span(finding.span.clone());
-                let excerpt = folded.excerpt(&span);
-                Finding {
-                    span,
-                    excerpt,
-                    ..finding
-                }
-            }));
-        }
-        (gravest(findings), work)
+        work.step(text.len());
+        let Some(plain) = Unwrapped::new(text) else {
+            let folded = Folded::new(&self.folding, text);
+            let findings = self.folded(&folded, &mut work);
+            return (gravest(findings), work);
+        };
+        let inside = self.folded(&Folded::new(&self.folding, &plain.text), &mut work);
+        let whole = Folded::new(&self.folding, text);
+        let outside = inside.into_iter().map(|finding| {
+            let span = plain.span(finding.span.clone());
+            let excerpt = whole.excerpt(&span);
+            Finding {
+                span,
+                excerpt,
+                ..finding
+            }
+        });
+        (gravest(outside.collect()), work)
     }
 
     /// What a link or the content of a QR code is: at least `EXTERNAL_LINK` if it is a link off
@@ -82,16 +85,13 @@ impl Rulebook {
     }
 
     fn folded(&self, text: &Folded, work: &mut Work) -> Vec<Finding> {
+        work.step(text.line().len());
         let mut hits = Hits::new(self.sources);
         self.terms.search(text, &mut hits, work);
-        hits.settle();
-        let mut findings = self.linked(text, &mut hits, work);
         self.shapes(text, &mut hits, work);
+        let mut findings = self.linked(text, &mut hits, work);
         hits.settle();
         for rule in &self.rules {
-            if rule.data.verdict == Verdict::Allow {
-                continue;
-            }
             for hit in rule.search(&hits, MAX_PER_RULE, work) {
                 let span = text.span(hit.range());
                 findings.push(Finding {
@@ -100,6 +100,7 @@ impl Rulebook {
                     excerpt: text.excerpt(&span),
                     span,
                     verdict: rule.data.verdict,
+                    carries: rule.carries,
                 });
             }
         }
@@ -108,24 +109,27 @@ impl Rulebook {
 
     /// Links are findings by themselves, and a shape for the rules.
     fn linked(&self, text: &Folded, hits: &mut Hits, work: &mut Work) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        for link in self
-            .links
-            .search(text.line(), work)
-            .into_iter()
-            .take(MAX_PER_RULE)
-        {
+        let mut inside = vec![false; text.len()];
+        let mut foreign = Vec::new();
+        for link in self.links.search(text.line(), work) {
+            let hit = Hit::new(text.ranks(link.line));
+            inside[hit.range()].fill(true);
+            if hit.len() == 0 {
+                continue;
+            }
+            work.step(link.text.len());
             let place = match link.mail {
                 true => self.links.judge_mail(&link.text),
                 false => self.links.judge(&link.text),
             };
-            let hit = Hit::new(text.ranks(link.line));
-            if let (Some(place), true) = (place, hit.len() > 0) {
-                self.add(hits, Shape::Link, hit);
-                findings.push(placed(place, text, text.span(hit.range())));
-            }
+            foreign.extend(place.map(|place| (place, hit)));
         }
-        findings
+        hits.drop_inside(&inside);
+        let found = foreign.into_iter().map(|(place, hit)| {
+            self.add(hits, Shape::Link, hit);
+            placed(place, text, text.span(hit.range()))
+        });
+        found.collect()
     }
 
     fn shapes(&self, text: &Folded, hits: &mut Hits, work: &mut Work) {
@@ -142,6 +146,7 @@ impl Rulebook {
     }
 
     fn add(&self, hits: &mut Hits, shape: Shape, hit: Hit) {
+        let hit = hit.clipped(LONGEST);
         for &source in self.shapes.get(&shape).into_iter().flatten() {
             hits.add(source, hit);
         }
@@ -174,6 +179,7 @@ fn placed(place: &Place, text: &Folded, span: Range<usize>) -> Finding {
         excerpt: text.excerpt(&span),
         span,
         verdict: place.verdict,
+        carries: true,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The words of the lists, all searched in one pass over the solid characters.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use aho_corasick::AhoCorasick;
 use serde::Deserialize;
@@ -172,7 +172,7 @@ impl Term {
             return true;
         }
         let run = (end..end + MIN_HANDLE)
-            .all(|i| is_alnum(text, i) && (i == end || text.gap(i).is_empty()));
+            .all(|i| is_alnum(text, i) && (i == end || matches!(text.gap(i), [] | ['-'])));
         if separated(text.gap(end), self.tail) {
             return run || self.tail > 2 || text.gap(end) != ['-'];
         }
@@ -256,6 +256,3 @@ fn combine(heads: &[String], tails: &[String], optional: bool) -> Option<Vec<Str
     let both: Vec<String> = both.collect();
     (!both.is_empty() && both.len() <= MAX_SPELLINGS).then_some(both)
 }
-
-/// Names of lists, and what they are numbered.
-pub type Names = HashMap<String, Source>;

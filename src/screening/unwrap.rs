@@ -6,6 +6,8 @@ use base64::{Engine, alphabet, engine};
 
 /// Shortest base64 that is tried, in characters.
 const SHORTEST: usize = 16;
+/// Fewest signs of Morse that are a message.
+const MORSE_WORDS: usize = 4;
 /// Fewest strokes of a sign of Morse: a lone hyphen or full stop is one of those.
 const STROKES: usize = 2;
 /// Padding may be missing.
@@ -68,10 +70,14 @@ impl Unwrapped {
         let mut plain = Self::default();
         let mut opened = false;
         let mut start = 0;
+        let signs = text
+            .split(|c| !is_code(c))
+            .filter(|word| morse(word).is_some());
+        let telegraphs = signs.take(MORSE_WORDS).count() == MORSE_WORDS;
         for word in text.split_inclusive(|c: char| !is_code(c)) {
             let end = start + word.chars().count();
             let code = word.trim_end_matches(|c| !is_code(c));
-            if let Some(inner) = base64(code).or_else(|| morse(code)) {
+            if let Some(inner) = base64(code).or_else(|| morse(code).filter(|_| telegraphs)) {
                 opened = true;
                 inner.chars().for_each(|c| plain.push(c, start..end));
                 if code.len() >= SHORTEST {

@@ -150,6 +150,7 @@ impl Token {
             span: self.span.clone(),
             excerpt: excerpt(&self.carrier),
             verdict,
+            carries: true,
         })
     }
 }

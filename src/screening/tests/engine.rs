@@ -1,0 +1,58 @@
+use super::*;
+
+/// The category of what a link leads to.
+fn leads(link: &str) -> Option<Category> {
+    BOOK.link(link).first().map(|finding| finding.category)
+}
+
+#[test]
+fn a_link_is_what_its_host_is_and_not_what_it_looks_like() {
+    for (link, category) in [
+        ("https://u.wechat.com/abc?s=2", Category::WechatId),
+        ("https://work.weixin.qq.com/gm/00", Category::GroupInvite),
+        ("https://WORK.weixin.qq.com./ca/00", Category::Wecom),
+        ("https://weixin.qq.com.evil.com/g/1", Category::ExternalLink),
+        ("https://xiaohongshu.com@evil.com/", Category::ExternalLink),
+        ("https://notxiaohongshu.com/", Category::ExternalLink),
+        (
+            "weixin://biz/ww/profile/https%3A%2F%2Fwork.weixin.qq.com%2Fca%2F1",
+            Category::Wecom,
+        ),
+        (
+            "https://www.xiaohongshu.com/r?u=https%253A%252F%252Fu.wechat.com%252Fa",
+            Category::WechatId,
+        ),
+        ("wxp://f2f0abc", Category::ExternalLink),
+    ] {
+        assert_eq!(leads(link), Some(category), "{link}");
+    }
+}
+
+#[test]
+fn the_platforms_own_links_are_no_finding() {
+    for link in [
+        "https://www.xiaohongshu.com/explore/13800001234",
+        "http://xhslink.com/a/vx_abc123",
+        "https://www.12306.cn/index",
+        "xhsdiscover://item/1",
+    ] {
+        assert_eq!(leads(link), None, "{link}");
+        assert_eq!(BOOK.text(link), [], "{link}");
+    }
+}
+
+#[test]
+fn tokens_are_runs_of_sixty_four() {
+    let token = "aZ9_-".repeat(13)[..64].to_owned();
+    let text = format!("看https://x.cn/t/{token}?a={token}x {token}");
+    let found: Vec<_> = tokens(&text)
+        .into_iter()
+        .map(|(span, run)| (span.start, run.to_owned()))
+        .collect();
+    assert_eq!(found, [(16, token.clone()), (149, token)]);
+}
+
+#[test]
+fn findings_are_sixteen_at_most() {
+    assert_eq!(BOOK.text(&"1234567@qq.com ".repeat(100)).len(), 16);
+}

@@ -1,0 +1,96 @@
+use super::*;
+
+const LISTS: &str = r#"
+version = "1"
+[lists.glue]
+why = "needed"
+terms = ["然后"]
+"#;
+
+/// `(what is added to a sound file, whom the refusal names, what it says)`.
+const BROKEN: [(&str, &str, &str); 10] = [
+    (
+        "[lists.word]\nwhy = \"x\"\nterms = [\"\"]",
+        "word",
+        "empty pattern",
+    ),
+    (
+        "[lists.word]\nwhy = \"x\"\nterms = []",
+        "word",
+        "empty pattern",
+    ),
+    (
+        "[lists.word]\nwhy = \" \"\nterms = [\"a\"]",
+        "word",
+        "no why",
+    ),
+    (
+        "[lists.word]\nwhy = \"x\"\nterms = [\"(a\"]",
+        "word",
+        "bad pattern",
+    ),
+    (
+        "[lists.word]\nwhy = \"x\"\nterms = [\"。\"]",
+        "word",
+        "empty or too long",
+    ),
+    ("RULE\nall = []", "odd", "one to four parts"),
+    ("RULE\nall = [\"none\"]", "odd", "no list or shape"),
+    (
+        "RULE\nall = [\"glue\"]\nwithin = 49",
+        "odd",
+        "wider than 48",
+    ),
+    (
+        "RULE\nall = [\"glue\"]\nRULE\nall = [\"glue\"]",
+        "odd",
+        "twice",
+    ),
+    (
+        "RULE\nall = [\"glue\"]\nnone = [\"nobody\"]",
+        "odd",
+        "no list or shape",
+    ),
+];
+const RULE: &str = "[[rules]]\nid = \"odd\"\nwhy = \"x\"\ncategory = \"QQ\"\nverdict = \"BLOCK\"";
+
+fn refusal(added: &str) -> String {
+    let file = format!("{LISTS}{}", added.replace("RULE", RULE));
+    Rulebook::parse(&[("some.toml", &file)], &[])
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn a_broken_rulebook_is_refused_with_the_file_and_the_entry() {
+    for (added, entry, problem) in BROKEN {
+        let refusal = refusal(added);
+        assert!(
+            refusal.starts_with(&format!("some.toml: {entry}: ")),
+            "{refusal}"
+        );
+        assert!(refusal.contains(problem), "{refusal}");
+    }
+}
+
+#[test]
+fn an_unknown_category_is_refused() {
+    let rule = format!("{RULE}\nall = [\"glue\"]").replace("QQ", "ICQ");
+    assert!(refusal(&rule).contains("ICQ"));
+}
+
+#[test]
+fn a_sound_rulebook_has_its_version() {
+    assert_eq!(
+        Rulebook::parse(&[("some.toml", LISTS)], &[])
+            .unwrap()
+            .version(),
+        "1"
+    );
+}
+
+#[test]
+fn a_rule_that_allows_is_refused() {
+    let rule = format!("{RULE}\nall = [\"glue\"]").replace("BLOCK", "ALLOW");
+    assert!(refusal(&rule).starts_with("some.toml: odd: "));
+}
