@@ -3,6 +3,7 @@
 mod acquisition_links;
 mod cards;
 mod cases;
+mod compliance;
 mod contract;
 mod corps;
 mod gate;
@@ -35,8 +36,8 @@ use tonic_types::StatusExt;
 use crate::{
     lifecycle::column,
     support::{
-        self, CardClient, Engine, LinkClient, PlacementClient, ProgramClient, ServingClient,
-        TestServer, WecomClient, create_card, get_menu, place, tap,
+        self, CardClient, ComplianceClient, Engine, LinkClient, PlacementClient, ProgramClient,
+        ServingClient, TestServer, WecomClient, create_card, get_menu, place, tap,
     },
 };
 
@@ -49,6 +50,7 @@ struct Api {
     links: LinkClient,
     programs: ProgramClient,
     wecom: WecomClient,
+    compliance: ComplianceClient,
 }
 
 impl Api {
@@ -68,6 +70,7 @@ impl Api {
             links: server.links().await,
             programs: server.programs().await,
             wecom: server.wecom().await,
+            compliance: server.compliance().await,
             server,
         }
     }
