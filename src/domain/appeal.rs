@@ -171,8 +171,8 @@ impl Appeal {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sanction::Lift;
     use super::*;
-    use crate::domain::sanction::Lift;
 
     fn sanction(start: i64, end: Option<i64>, lifted: Option<i64>) -> Sanction {
         let merchant = Merchant::from_id("klook").unwrap();

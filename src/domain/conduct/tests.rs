@@ -1,5 +1,5 @@
+use super::super::{Merchant, Micros, ViolationName, ViolationState};
 use super::*;
-use crate::domain::{Merchant, Micros, ViolationName, ViolationState};
 
 const TABLE: &str = r#"
 version = "t"

@@ -1,8 +1,8 @@
-use super::*;
-use crate::domain::{
+use super::super::{
     Merchant, ViolationName, ViolationState,
     violation::{Charge, Decision},
 };
+use super::*;
 
 /// Confirmed at `at`, its points back at `returns`, overturned at `overturned`.
 fn charged(

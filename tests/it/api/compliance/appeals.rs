@@ -172,7 +172,7 @@ async fn what_had_ended_before_is_told_as_lost_and_told_once(engine: Engine) {
     assert_eq!(blocked.state(), State::Ended);
 
     let whole = api.uphold("whole").await.unwrap().loss.unwrap();
-    assert_eq!((whole.points, seconds(whole.duration)), (4, 60 - 1));
+    assert_eq!((whole.points, seconds(whole.duration)), (4, 60));
     let told = |id: &str| {
         let name = sanction_name(id);
         whole.effects.iter().find(|effect| effect.sanction == name)
