@@ -160,7 +160,7 @@ async fn each_reads_back_as_written_and_keeps_its_versions(engine: Engine) {
     assert_eq!(reads.sanction(&set.name).await.unwrap(), Some(set.clone()));
     // What it follows from outlasts a change.
     let of = s.write(async |tx| tx.lock_sanctions_of(v.no).await.unwrap());
-    assert_eq!(of.await, [set.clone()]);
+    assert_eq!(of.await, std::slice::from_ref(&set));
 
     let made = object(&s, "a", &set).await.unwrap();
     assert_eq!(reads.appeal(&made.name).await.unwrap(), Some(made.clone()));
