@@ -190,6 +190,14 @@ fn every_rule_names_its_key() {
         ),
         ("public_url", &[("PUBLIC_URL", "ftp://a")]),
         ("spend.sources", &[("SPEND__SOURCES", "juguang,Q")]),
+        (
+            "compliance.conduct",
+            &[("COMPLIANCE__CONDUCT", "/nonexistent")],
+        ),
+        (
+            "compliance.decide_days",
+            &[("COMPLIANCE__DECIDE_DAYS", "0")],
+        ),
         ("public_url", &[("PUBLIC_URL", "card.example.com")]),
         ("public_url", &[("PUBLIC_URL", "http://card.example.com")]),
         ("public_url", &[("PUBLIC_URL", "http://10.1.2.3:8080")]),
@@ -334,4 +342,34 @@ fn sources_are_a_list_in_files_and_words_in_the_environment() {
     };
     let settings = load::load_with(&flags, HashMap::new()).unwrap();
     assert_eq!(settings.spend.calendar().sources, both);
+}
+
+#[test]
+fn a_conduct_table_is_read_at_once_and_a_broken_one_named_with_its_rule() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let table = |points| {
+        format!(
+            "version = 'own'\nladder = [{{ balance = 0, sanctions = [] }}]\n[[rules]]\n\
+             id = 'spam'\npoints = {points}\ntitle_zh = 'a'\ntitle_en = 'a'\nwhy = 'a'\n"
+        )
+    };
+    file.write_all(table(12).as_bytes()).unwrap();
+    let named = [("COMPLIANCE__CONDUCT", file.path().to_str().unwrap())];
+    let settings = with(&named).unwrap();
+    assert_eq!(settings.compliance.conduct().version, "own");
+    assert_eq!(
+        settings.compliance.conduct().rule("spam").unwrap().points,
+        12
+    );
+    let printed = toml::to_string(&settings).unwrap();
+    assert!(printed.contains("points_return_days = 365") && !printed.contains("spam"));
+    fs::write(file.path(), table(13)).unwrap();
+    let said = refused(&named);
+    assert!(
+        said.contains("compliance.conduct: rule spam: points"),
+        "{said}"
+    );
+    fs::write(file.path(), vec![b' '; 1024 * 1024 + 1]).unwrap();
+    assert!(refused(&named).contains("at most 1048576 bytes"));
+    assert_eq!(with(&[]).unwrap().compliance.conduct().version, "1");
 }

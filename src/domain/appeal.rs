@@ -168,3 +168,59 @@ impl Appeal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sanction::Lift;
+    use super::*;
+
+    fn sanction(start: i64, end: Option<i64>, lifted: Option<i64>) -> Sanction {
+        let merchant = Merchant::from_id("klook").unwrap();
+        let lift = |time| Lift {
+            time: Micros(time),
+            author: String::new(),
+            reason: String::new(),
+            appeal: None,
+        };
+        Sanction {
+            no: 1,
+            name: SanctionName::new(merchant, "s").unwrap(),
+            kind: SanctionKind::DamagesDeducted,
+            item_ids: vec!["p".to_owned()],
+            channels: Vec::new(),
+            amount: Some(Money(5)),
+            start_time: Micros(start),
+            end_time: end.map(Micros),
+            reason: String::new(),
+            rule: String::new(),
+            violation: None,
+            papers: String::new(),
+            author: String::new(),
+            lift: lifted.map(lift),
+            version: 1,
+            create_time: Micros(0),
+            update_time: Micros(0),
+        }
+    }
+
+    #[test]
+    fn an_effect_lasts_until_the_end_or_the_lift_whichever_came_first() {
+        for (end, lifted, micros) in [
+            (Some(7), None, 5),
+            (Some(7), Some(4), 2),
+            (None, Some(4), 2),
+            (None, None, 8),
+        ] {
+            let effect = Effect::until(&sanction(2, end, lifted), Micros(10));
+            assert_eq!(effect.duration, Duration::from_micros(micros));
+            assert_eq!((effect.amount, effect.item_ids.len()), (Some(Money(5)), 1));
+        }
+    }
+
+    #[test]
+    fn what_never_began_took_nothing() {
+        let effect = Effect::until(&sanction(8, None, Some(4)), Micros(4));
+        assert_eq!((effect.duration, effect.amount), (Duration::ZERO, None));
+        assert_eq!(effect.item_ids, Vec::<String>::new());
+    }
+}

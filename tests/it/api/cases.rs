@@ -41,6 +41,18 @@ pub struct Names {
     pub spare_corp: String,
     /// Of `corp`.
     pub acquisition_link: String,
+    /// Reported, to be confirmed.
+    pub violation: String,
+    /// Reported, to be dismissed.
+    pub spare_violation: String,
+    /// In force; stops no card.
+    pub sanction: String,
+    /// Likewise, to be appealed against.
+    pub harsh_sanction: String,
+    /// To be upheld.
+    pub appeal: String,
+    /// To be rejected.
+    pub spare_appeal: String,
 }
 
 impl Names {
@@ -60,6 +72,12 @@ impl Names {
             corp: self.corp.clone() + "-not",
             spare_corp: self.spare_corp.clone() + "-not",
             acquisition_link: self.acquisition_link.clone() + "-not",
+            violation: self.violation.clone() + "-not",
+            spare_violation: self.spare_violation.clone() + "-not",
+            sanction: self.sanction.clone() + "-not",
+            harsh_sanction: self.harsh_sanction.clone() + "-not",
+            appeal: self.appeal.clone() + "-not",
+            spare_appeal: self.spare_appeal.clone() + "-not",
             ..self.clone()
         }
     }
@@ -84,6 +102,12 @@ pub async fn stage(api: &mut Api, merchant: &str) -> Names {
         corp: format!("corps/of-{merchant}"),
         spare_corp: format!("corps/spare-{merchant}"),
         acquisition_link: format!("corps/of-{merchant}/acquisitionLinks/main"),
+        violation: of("violations", "main"),
+        spare_violation: of("violations", "spare"),
+        sanction: of("sanctions", "main"),
+        harsh_sanction: of("sanctions", "harsh"),
+        appeal: of("appeals", "main"),
+        spare_appeal: of("appeals", "spare"),
     };
     for id in ["main", "gone"] {
         api.cards
@@ -127,6 +151,7 @@ pub async fn stage(api: &mut Api, merchant: &str) -> Names {
     let token = menu.into_inner().items.remove(0).tap_token;
     stage_programs(api, &names).await;
     stage_corps(api, &names).await;
+    stage_compliance(api, &names).await;
     Names { token, ..names }
 }
 
@@ -168,6 +193,66 @@ async fn stage_corps(api: &mut Api, names: &Names) {
     }
     let link = create_acquisition_link(&names.corp.replace("corps/", ""), "main");
     api.wecom.create_acquisition_link(link).await.unwrap();
+}
+
+async fn stage_compliance(api: &mut Api, names: &Names) {
+    let parent = format!("merchants/{}", names.merchant);
+    for name in [&names.violation, &names.spare_violation] {
+        let report = pb::ReportViolationRequest {
+            parent: parent.clone(),
+            violation: Some(violation("solicit")),
+            violation_id: name.rsplit('/').next().unwrap().into(),
+            ..Default::default()
+        };
+        api.compliance.report_violation(report).await.unwrap();
+    }
+    for id in ["main", "harsh", "appealed-main", "appealed-spare"] {
+        let create = pb::CreateSanctionRequest {
+            parent: parent.clone(),
+            sanction: Some(sanction(pb::sanction::Kind::TrafficRestricted)),
+            sanction_id: id.into(),
+            ..Default::default()
+        };
+        api.compliance.create_sanction(create).await.unwrap();
+    }
+    for name in [&names.appeal, &names.spare_appeal] {
+        let id = name.rsplit('/').next().unwrap();
+        let appeal = pb::CreateAppealRequest {
+            parent: parent.clone(),
+            appeal: Some(appeal(&format!("{parent}/sanctions/appealed-{id}"))),
+            appeal_id: id.into(),
+            ..Default::default()
+        };
+        api.compliance.create_appeal(appeal).await.unwrap();
+    }
+}
+
+/// Of this rule.
+pub fn violation(rule: &str) -> pb::Violation {
+    pb::Violation {
+        rule: rule.into(),
+        description: "微信号在评论里".into(),
+        ..Default::default()
+    }
+}
+
+/// From now on, without an end.
+pub fn sanction(kind: pb::sanction::Kind) -> pb::Sanction {
+    pb::Sanction {
+        kind: kind.into(),
+        rule: "evasion".into(),
+        reason: "多次违规".into(),
+        ..Default::default()
+    }
+}
+
+/// Against a sanction.
+pub fn appeal(sanction: &str) -> pb::Appeal {
+    pb::Appeal {
+        subject: Some(pb::appeal::Subject::Sanction(sanction.into())),
+        statement: "不是我们发的".into(),
+        ..Default::default()
+    }
 }
 
 fn program() -> pb::Program {
@@ -374,6 +459,63 @@ pub fn request(method: &str, of: &Names) -> Vec<u8> {
         "WecomService.ListContactEvents" => {
             bytes!(ListContactEventsRequest { parent: parent })
         }
+        "ComplianceService.ScreenContent" => bytes!(ScreenContentRequest {
+            items: [pb::ScreenedItem {
+                content: Some(pb::screened_item::Content::Text("hello".into())),
+                merchant: parent,
+                ..Default::default()
+            }],
+        }),
+        "ComplianceService.ReportViolation" => bytes!(ReportViolationRequest {
+            parent: parent,
+            violation: pb::Violation {
+                item_ids: vec![of.card.rsplit('/').next().unwrap().into()],
+                ..violation("solicit")
+            },
+        }),
+        "ComplianceService.GetViolation" => bytes!(GetViolationRequest {
+            name: &of.violation,
+        }),
+        "ComplianceService.ListViolations" => bytes!(ListViolationsRequest { parent: parent }),
+        "ComplianceService.ConfirmViolation" => bytes!(ConfirmViolationRequest {
+            name: &of.violation,
+            decision: "属实",
+        }),
+        "ComplianceService.DismissViolation" => bytes!(DismissViolationRequest {
+            name: &of.spare_violation,
+            decision: "不属实",
+        }),
+        "ComplianceService.GetCreditAccount" => bytes!(GetCreditAccountRequest {
+            name: format!("{parent}/creditAccount"),
+        }),
+        "ComplianceService.CreateSanction" => bytes!(CreateSanctionRequest {
+            parent: parent,
+            sanction: pb::Sanction {
+                reason: of.card.rsplit('/').next().unwrap().into(),
+                ..sanction(pb::sanction::Kind::Warning)
+            },
+        }),
+        "ComplianceService.GetSanction" => bytes!(GetSanctionRequest { name: &of.sanction }),
+        "ComplianceService.ListSanctions" => bytes!(ListSanctionsRequest { parent: parent }),
+        "ComplianceService.LiftSanction" => bytes!(LiftSanctionRequest {
+            name: &of.sanction,
+            reason: "已整改",
+        }),
+        "ComplianceService.WatchSanctions" => bytes!(WatchSanctionsRequest { revision: 0 }),
+        "ComplianceService.CreateAppeal" => bytes!(CreateAppealRequest {
+            parent: parent,
+            appeal: appeal(&of.harsh_sanction),
+        }),
+        "ComplianceService.GetAppeal" => bytes!(GetAppealRequest { name: &of.appeal }),
+        "ComplianceService.ListAppeals" => bytes!(ListAppealsRequest { parent: parent }),
+        "ComplianceService.UpholdAppeal" => bytes!(UpholdAppealRequest {
+            name: &of.appeal,
+            decision: "申诉成立",
+        }),
+        "ComplianceService.RejectAppeal" => bytes!(RejectAppealRequest {
+            name: &of.spare_appeal,
+            decision: "申诉不成立",
+        }),
         other => panic!("{other} has no case"),
     }
 }

@@ -434,6 +434,7 @@ async fn every_gate_says_why_now_and_then(engine: Engine) {
             Gate::Surface,
             Gate::ContactKind,
             Gate::Spend,
+            Gate::Sanctions,
             Gate::Card,
             Gate::Placement,
             Gate::Schedule,

@@ -3,6 +3,7 @@
 mod acquisition_links;
 mod cards;
 mod cases;
+mod compliance;
 mod contract;
 mod corps;
 mod gate;
@@ -36,8 +37,8 @@ use tonic_types::StatusExt;
 use crate::{
     lifecycle::column,
     support::{
-        self, CardClient, Engine, LinkClient, PlacementClient, ProgramClient, ServingClient,
-        TestServer, WecomClient, create_card, get_menu, place, tap,
+        self, CardClient, ComplianceClient, Engine, LinkClient, PlacementClient, ProgramClient,
+        ServingClient, TestServer, WecomClient, create_card, get_menu, place, tap,
     },
 };
 
@@ -50,6 +51,7 @@ struct Api {
     links: LinkClient,
     programs: ProgramClient,
     wecom: WecomClient,
+    compliance: ComplianceClient,
 }
 
 impl Api {
@@ -69,6 +71,7 @@ impl Api {
             links: server.links().await,
             programs: server.programs().await,
             wecom: server.wecom().await,
+            compliance: server.compliance().await,
             server,
         }
     }

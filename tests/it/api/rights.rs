@@ -29,7 +29,7 @@ struct Guarded {
 
 const EVERY: &str = "cards.read cards.write contacts.reveal serving.read links.write \
                      compliance.read programs.read programs.write spend.write eligibility.read \
-                     wecom.write measurement.read";
+                     wecom.write measurement.read compliance.screen compliance.write";
 
 impl Guarded {
     async fn start() -> (Self, Names) {
@@ -167,6 +167,18 @@ async fn the_right_scope_and_merchant_pass() {
 /// What a caller limited to some merchants may read of the platform's.
 const PUBLIC: &[&str] = &["ProgramService.GetProgram", "ProgramService.ListPrograms"];
 
+/// What the platform alone does about violations and sanctions.
+const COMPLIANCE: &[&str] = &[
+    "ComplianceService.ReportViolation",
+    "ComplianceService.ConfirmViolation",
+    "ComplianceService.DismissViolation",
+    "ComplianceService.CreateSanction",
+    "ComplianceService.LiftSanction",
+    "ComplianceService.WatchSanctions",
+    "ComplianceService.UpholdAppeal",
+    "ComplianceService.RejectAppeal",
+];
+
 /// What no caller that is limited to some merchants may do, whichever they are.
 fn platforms(method: &Method) -> bool {
     let spend = ["ImportSpend", "CompleteSpendDay"];
@@ -174,7 +186,8 @@ fn platforms(method: &Method) -> bool {
     let whole = ["ProgramService.", "WecomService."];
     let platforms = whole.iter().any(|service| method.name.starts_with(service));
     let merchants = [PUBLIC, &["WecomService.ListContactEvents"]].concat();
-    spend || platforms && !merchants.contains(&&*method.name)
+    let compliance = COMPLIANCE.contains(&&*method.name);
+    spend || compliance || platforms && !merchants.contains(&&*method.name)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -439,4 +452,28 @@ async fn a_reveal_leaves_one_audit_row_and_a_refused_one_none() {
     assert_eq!(purpose.expose_secret(), "complaint 7");
     assert!(!format!("{rows:?}").contains("13800138000"));
     assert_eq!(store.reads().audit_of(&names.gone).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listings_of_all_merchants_are_the_platforms() {
+    let (guarded, _) = Guarded::start().await;
+    for rpc in [
+        "ComplianceService.ListSanctions",
+        "ComplianceService.ListAppeals",
+    ] {
+        let method = methods().into_iter().find(|m| m.name == rpc).unwrap();
+        let all = pb::ListAppealsRequest {
+            parent: "merchants/-".into(),
+            ..Default::default()
+        };
+        let all = all.encode_to_vec();
+        let every = guarded.token(json!({}));
+        let listed = method.call(&guarded.channel, &all, Some(&every)).await;
+        assert!(listed.unwrap().len() > 100, "{rpc}");
+        for merchants in [json!(["klook"]), json!([]), json!(["-"])] {
+            let limited = guarded.token(json!({ "merchants": merchants }));
+            let answer = method.call(&guarded.channel, &all, Some(&limited)).await;
+            refused(answer, Code::PermissionDenied, "PERMISSION_DENIED");
+        }
+    }
 }

@@ -78,6 +78,7 @@ async fn grpcurl_lists_and_describes_the_contract_with_its_comments() {
     for service in [
         "grpc.health.v1.Health",
         "mingpian.v1.CardService",
+        "mingpian.v1.ComplianceService",
         "mingpian.v1.LinkService",
         "mingpian.v1.PlacementService",
         "mingpian.v1.ServingService",

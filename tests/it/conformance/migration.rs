@@ -57,7 +57,12 @@ async fn many_replicas_migrate_an_empty_database_once(engine: Engine) {
             store,
             scratch,
         };
-        let steps = ["m0001_cards", "m0002_programs", "m0003_wecom"];
+        let steps = [
+            "m0001_cards",
+            "m0002_programs",
+            "m0003_wecom",
+            "m0004_compliance",
+        ];
         assert_eq!(applied(&s).await, steps);
     }
 }

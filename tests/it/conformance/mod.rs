@@ -5,6 +5,7 @@ mod acquisition_links;
 mod audit;
 mod callbacks;
 mod cards;
+mod compliance;
 mod contact_events;
 mod eligibility;
 mod engine;

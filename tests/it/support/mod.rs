@@ -337,6 +337,10 @@ impl TestServer {
         WecomClient::new(self.channel().await)
     }
 
+    pub async fn compliance(&self) -> ComplianceClient {
+        ComplianceClient::new(self.channel().await)
+    }
+
     pub async fn eligibilities(&self) -> EligibilityClient {
         EligibilityClient::new(self.channel().await)
     }
@@ -354,6 +358,7 @@ pub type PlacementClient = pb::placement_service_client::PlacementServiceClient<
 pub type ServingClient = pb::serving_service_client::ServingServiceClient<Channel>;
 pub type ProgramClient = pb::program_service_client::ProgramServiceClient<Channel>;
 pub type EligibilityClient = pb::eligibility_service_client::EligibilityServiceClient<Channel>;
+pub type ComplianceClient = pb::compliance_service_client::ComplianceServiceClient<Channel>;
 pub type WecomClient = pb::wecom_service_client::WecomServiceClient<Channel>;
 pub type LinkClient = pb::link_service_client::LinkServiceClient<Channel>;
 
