@@ -52,14 +52,14 @@ fn away(status: &Status) -> bool {
 }
 
 enum Write {
-    Create(pb::CreateSanctionRequest),
+    Create(Box<pb::CreateSanctionRequest>),
     Lift(pb::LiftSanctionRequest),
 }
 
 impl Write {
     async fn send(&self, mut client: Client) -> Result<pb::Sanction, Status> {
         let answer = match self {
-            Self::Create(request) => client.create_sanction(request.clone()).await,
+            Self::Create(request) => client.create_sanction((**request).clone()).await,
             Self::Lift(request) => client.lift_sanction(request.clone()).await,
         };
         answer.map(tonic::Response::into_inner)
@@ -102,7 +102,7 @@ async fn writer(address: Address, n: usize) {
             sanction_id: format!("s{i}"),
             request_id: Uuid::now_v7().to_string(),
         };
-        let set = insist(&address, Write::Create(request)).await;
+        let set = insist(&address, Write::Create(Box::new(request))).await;
         if i % 2 == 0 {
             let lift = pb::LiftSanctionRequest {
                 name: set.name,
