@@ -7,6 +7,8 @@ pub mod domain;
 pub mod envelope;
 #[path = "../../../src/wecom/events.rs"]
 pub mod events;
+#[path = "../../../src/screening/mod.rs"]
+pub mod screening;
 #[path = "../../../src/wecom/xml.rs"]
 pub mod xml;
 
