@@ -53,7 +53,7 @@ impl App {
             delete_time: None,
             purge_time: None,
         };
-        self.screen_card(&card)?;
+        self.screen_card(&card, None)?;
         let taken = exists(&card.name);
         let card = write
             .tx
@@ -115,13 +115,13 @@ impl App {
         };
         let next = old.next(write.now);
         let card = Card {
-            display_name: changes.display_name.unwrap_or(old.display_name),
-            headline: changes.headline.unwrap_or(old.headline),
-            avatar_uri: changes.avatar_uri.unwrap_or(old.avatar_uri),
+            display_name: changes.display_name.unwrap_or(next.display_name),
+            headline: changes.headline.unwrap_or(next.headline),
+            avatar_uri: changes.avatar_uri.unwrap_or(next.avatar_uri),
             contacts,
             ..next
         };
-        self.screen_card(&card)?;
+        self.screen_card(&card, Some(&old))?;
         write
             .tx
             .change_card(&clearance, &card, write.author)

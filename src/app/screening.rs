@@ -21,6 +21,8 @@ use crate::{
 const CODE: &str = "code-to-elsewhere";
 /// Code points of an excerpt.
 const MOST_EXCERPT: usize = 200;
+/// Texts judged at once: each takes milliseconds.
+const TEXTS: usize = 16;
 /// Findings that are told of one item.
 const MOST_FINDINGS: usize = 100;
 
@@ -29,8 +31,10 @@ const MOST_FINDINGS: usize = 100;
 pub struct Screener {
     rulebook: ArcSwap<Rulebook>,
     files: RuleFiles,
-    /// Items judged at once: it is work for processors, and pictures take memory.
-    seats: Arc<Semaphore>,
+    /// Pictures read at once: they take processors, and memory.
+    pictures: Arc<Semaphore>,
+    /// Texts judged at once. They are not kept waiting by pictures.
+    texts: Arc<Semaphore>,
 }
 
 /// What is to be judged, and whose it is.
@@ -67,11 +71,12 @@ pub struct Screened {
 impl Screener {
     /// # Errors
     /// What is wrong with the rules.
-    pub fn new(files: RuleFiles, seats: usize) -> Result<Self, Broken> {
+    pub fn new(files: RuleFiles, pictures: usize) -> Result<Self, Broken> {
         Ok(Self {
             rulebook: ArcSwap::from_pointee(files.read()?),
             files,
-            seats: Arc::new(Semaphore::new(seats)),
+            pictures: Arc::new(Semaphore::new(pictures)),
+            texts: Arc::new(Semaphore::new(TEXTS)),
         })
     }
 
@@ -86,8 +91,8 @@ impl App {
     /// in force stay where they are broken.
     pub async fn reload_rules(&self) -> Result<Option<String>> {
         let screener = Arc::clone(&self.screener);
-        let changed = self.heavy(move || screener.files.changed()).await?;
-        let Some(rulebook) = changed.map_err(Error::bug)? else {
+        let changed = spawn_blocking(move || screener.files.changed()).await;
+        let Some(rulebook) = changed.map_err(Error::bug)?.map_err(Error::bug)? else {
             return Ok(None);
         };
         let version = rulebook.version().to_owned();
@@ -113,9 +118,11 @@ impl App {
                 Content::Text(text) => self.screen_text(&rulebook, &owner, text).await?,
                 Content::Image(bytes) => {
                     let decode = move || picture::codes(&bytes, Limits::default());
-                    let codes = self.heavy(decode).await?.map_err(|error| {
-                        Refusal::field(format!("items[{index}].image"), error.to_string())
-                    })?;
+                    let codes = away(&self.screener.pictures, decode)
+                        .await?
+                        .map_err(|error| {
+                            Refusal::field(format!("items[{index}].image"), error.to_string())
+                        })?;
                     self.screen_codes(&rulebook, &owner, codes).await?
                 }
             };
@@ -133,7 +140,7 @@ impl App {
     ) -> Result<Vec<Finding>> {
         let (rest, mut findings) = self.without_official(owner, text).await?;
         let rulebook = Arc::clone(rulebook);
-        findings.extend(self.heavy(move || rulebook.text(&rest)).await?);
+        findings.extend(away(&self.screener.texts, move || rulebook.text(&rest)).await?);
         Ok(findings)
     }
 
@@ -146,43 +153,32 @@ impl App {
     ) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         for Code { content } in codes {
-            match self.official_code(owner, &content).await? {
-                Some(judged) => findings.extend(judged),
-                None => findings.extend(elsewhere(rulebook, &content)),
-            }
+            let (rest, judged) = self.without_official(owner, content.clone()).await?;
+            let elsewhere = match rest.trim() {
+                "" => None,
+                _ => elsewhere(rulebook, &content),
+            };
+            findings.extend(judged.into_iter().chain(elsewhere).map(|found| Finding {
+                category: Category::QrCode,
+                span: 0..0,
+                excerpt: excerpt(&content),
+                ..found
+            }));
         }
         Ok(findings)
     }
 
-    /// Work for a processor, away from the threads that answer calls.
-    async fn heavy<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T> {
-        let seat = self.screener.seats.clone().acquire_owned().await;
-        let seat = seat.map_err(Error::bug)?;
-        let done = spawn_blocking(move || {
-            let _seat = seat;
-            work()
-        });
-        done.await.map_err(Error::bug)
-    }
-
     /// Refuses texts of a card that carry a contact past it. Asking to be added is what cards are
     /// for.
-    pub(super) fn screen_card(&self, card: &Card) -> Result<(), Refusal> {
+    ///
+    /// `old` is the card as it was: what stays is not judged again by newer rules.
+    pub(super) fn screen_card(&self, card: &Card, old: Option<&Card>) -> Result<(), Refusal> {
         let rulebook = self.screener.rulebook();
-        let names = [
-            ("display_name", &card.display_name),
-            ("headline", &card.headline),
-        ];
-        let labels = card
-            .contacts
-            .iter()
-            .map(|contact| ("contacts.label", &contact.label));
-        for (field, text) in names.into_iter().chain(labels) {
-            let mut found = rulebook.text(text).into_iter();
-            if let Some(broken) = found.find(|found| breaks(Place::Card, found)) {
+        let known: Vec<_> = old.into_iter().flat_map(texts).collect();
+        let news = texts(card).filter(|text| !known.contains(text));
+        for (field, text) in news {
+            let found = rulebook.text(text);
+            if let Some(broken) = found.into_iter().find(|found| breaks(Place::Card, found)) {
                 return Err(self.diverts(format!("card.{field}"), broken));
             }
         }
@@ -223,6 +219,17 @@ impl Screened {
     }
 }
 
+/// A card's own texts, by field.
+fn texts(card: &Card) -> impl Iterator<Item = (&'static str, &str)> {
+    let labels = card.contacts.iter();
+    let labels = labels.map(|contact| ("contacts.label", contact.label.as_str()));
+    let names = [
+        ("display_name", card.display_name.as_str()),
+        ("headline", card.headline.as_str()),
+    ];
+    names.into_iter().chain(labels)
+}
+
 /// Whether it counts there: on a card only what carries a contact past it.
 fn breaks(place: Place, finding: &Finding) -> bool {
     place != Place::Card || (finding.verdict == Verdict::Block && finding.carries)
@@ -248,4 +255,20 @@ fn elsewhere(rulebook: &Rulebook, content: &str) -> Option<Finding> {
 
 fn excerpt(text: &str) -> String {
     text.chars().take(MOST_EXCERPT).collect()
+}
+
+/// Work for a processor, away from the threads that answer calls, when there is a seat.
+async fn away<T: Send + 'static>(
+    seats: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let seat = Arc::clone(seats)
+        .acquire_owned()
+        .await
+        .map_err(Error::bug)?;
+    let done = spawn_blocking(move || {
+        let _seat = seat;
+        work()
+    });
+    done.await.map_err(Error::bug)
 }

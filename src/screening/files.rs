@@ -68,11 +68,14 @@ impl RuleFiles {
     /// The rules as they read now, if the files are not as they were when last looked at.
     pub fn changed(&self) -> Result<Option<Rulebook>, Broken> {
         match self.stamps()? {
-            Some(stamps) if *self.lock() != stamps => {
-                // Told once, also of broken ones.
-                self.remember(stamps);
-                self.read().map(Some)
-            }
+            Some(stamps) if *self.lock() != stamps => match self.read() {
+                // Told once. What could not be read is tried again.
+                Err(broken @ Broken::Rules(_)) => {
+                    self.remember(stamps);
+                    Err(broken)
+                }
+                read => read.map(Some),
+            },
             _ => Ok(None),
         }
     }
@@ -121,5 +124,66 @@ fn file(path: &std::path::Path, error: io::Error) -> Broken {
     Broken::File {
         path: path.to_owned(),
         error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FEW: &str = include_str!("../../tests/data/screening/few.toml");
+
+    fn folder() -> (tempfile::TempDir, RuleFiles) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("few.toml"), FEW).unwrap();
+        let files = RuleFiles::new(Some(dir.path().to_owned()), Vec::new());
+        (dir, files)
+    }
+
+    fn write(dir: &tempfile::TempDir, text: &str) {
+        fs::write(dir.path().join("few.toml"), text).unwrap();
+    }
+
+    #[test]
+    fn rules_are_taken_once_when_their_files_changed() {
+        let (dir, files) = folder();
+        files.read().unwrap();
+        assert!(files.changed().unwrap().is_none());
+        write(&dir, &FEW.replace("薇信", "微信号"));
+        let taken = files.changed().unwrap().unwrap();
+        assert_eq!(taken.text("微信号 klook_lily88").len(), 1);
+        assert!(files.changed().unwrap().is_none());
+    }
+
+    #[test]
+    fn broken_rules_are_told_once_and_mended_ones_taken() {
+        let (dir, files) = folder();
+        files.read().unwrap();
+        write(&dir, &FEW.replace("within = 8", "within = 800"));
+        let broken = files.changed().unwrap_err().to_string();
+        assert!(broken.starts_with("few.toml: wechat-id: "), "{broken}");
+        assert!(files.changed().unwrap().is_none());
+        write(&dir, FEW);
+        assert!(files.changed().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_folder_that_is_away_for_a_while_is_looked_at_again() {
+        let (dir, files) = folder();
+        files.read().unwrap();
+        fs::remove_file(dir.path().join("few.toml")).unwrap();
+        let away = files.changed().unwrap_err().to_string();
+        assert!(away.contains("1 to 100 files"), "{away}");
+        write(&dir, &FEW.replace("薇信", "微信号"));
+        assert!(files.changed().unwrap().is_some());
+    }
+
+    #[test]
+    fn files_that_are_too_long_are_not_read() {
+        let (dir, files) = folder();
+        let long = fs::File::create(dir.path().join("long.toml")).unwrap();
+        long.set_len(MOST_BYTES + 1).unwrap();
+        let refused = files.read().unwrap_err().to_string();
+        assert!(refused.contains("over 4 MiB"), "{refused}");
     }
 }

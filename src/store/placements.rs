@@ -116,6 +116,12 @@ impl<C: ConnectionTrait> Db<C> {
         Ok(self.with_cards(row).await?.pop())
     }
 
+    /// The placements with these numbers, and their cards.
+    pub async fn shown_by_nos(&self, nos: &[i64]) -> Result<Vec<Shown>> {
+        let rows = Entity::find().filter(Column::No.is_in(padded(nos.iter().copied())));
+        self.with_cards(rows).await
+    }
+
     async fn with_cards(&self, placements: Select<Entity>) -> Result<Vec<Shown>> {
         placements
             .find_also_related(card::Entity)

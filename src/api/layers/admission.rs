@@ -36,10 +36,10 @@ pub fn admit(services: Router, calls: usize) -> Router {
 
 /// The calls whose messages are the largest: pictures.
 const LARGE: &str = "/mingpian.v1.ComplianceService/ScreenContent";
-/// So many of them are read at once: together half a gigabyte at most.
-const MOST_LARGE: usize = 32;
+/// So many of them are read at once: together a gigabyte at most.
+const MOST_LARGE: usize = 64;
 
-/// Lets few of the large calls be read at once.
+/// Lets few of the large calls be read at once; the others wait, unread, until their deadline.
 pub fn admit_large(services: Router) -> Router {
     let seats = Arc::new(Semaphore::new(MOST_LARGE));
     services.layer(from_fn_with_state(seats, large))
@@ -49,9 +49,9 @@ async fn large(State(seats): State<Arc<Semaphore>>, request: Request, next: Next
     if request.uri().path() != LARGE {
         return next.run(request).await;
     }
-    match seats.try_acquire() {
+    match seats.acquire().await {
         Ok(_seat) => next.run(request).await,
-        Err(full) => shed(full.into()).await,
+        Err(closed) => shed(closed.into()).await,
     }
 }
 

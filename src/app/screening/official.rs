@@ -1,16 +1,13 @@
 //! The official card in a text: a token of ours, as the card shows it, is judged by whose it is.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 use super::{App, Category, Finding, Principal, Result, Verdict, excerpt};
 use crate::{
-    domain::{Card, ContactKind, LinkHealth, Merchant, Surface, TapToken},
+    domain::{ContactKind, LinkHealth, Merchant, Surface, TapToken},
     screening::tokens,
     store::Shown,
 };
-
-/// Tokens that are looked up for one item; the rest is just text.
-const MOST_TOKENS: usize = 16;
 
 /// The rules that are in no rulebook: whose card it is, only the keys and the store know.
 const ANOTHERS: &str = "card-of-another-merchant";
@@ -28,130 +25,173 @@ pub(super) struct Owner<'a> {
 type Judged = Option<(Verdict, &'static str)>;
 
 impl Owner<'_> {
-    fn judge(&self, (placement, _): &Shown) -> Judged {
-        match &self.merchant {
-            Some(merchant) if merchant == placement.name.merchant() => None,
-            Some(_) => Some((Verdict::Block, ANOTHERS)),
-            None => match (&placement.surface, &self.conversation) {
-                // A card that was sent in this very conversation.
-                (Surface::CardMessage { conversation }, Some(here)) if conversation == here => None,
-                _ => Some((Verdict::Review, NOBODYS)),
-            },
+    /// Of what has the form of a token and, if it is one, what it shows. Who is limited to some
+    /// merchants learns no more of what is not theirs than that.
+    fn judge(&self, stands: &Stands, shown: Option<&Shown>) -> Judged {
+        let whose = shown.map(|(placement, _)| placement.name.merchant());
+        if self.merchant.is_some() && self.merchant.as_ref() == whose {
+            return None;
+        }
+        if self.caller.limited() {
+            return Some(match stands {
+                Stands::Bare | Stands::Elsewhere => (Verdict::Review, NOBODYS),
+                Stands::Address(_) => (Verdict::Block, ANOTHERS),
+            });
+        }
+        let (placement, _) = shown?;
+        if self.merchant.is_some() {
+            return Some((Verdict::Block, ANOTHERS));
+        }
+        match (&placement.surface, &self.conversation) {
+            // A card that was sent in this very conversation.
+            (Surface::CardMessage { conversation }, Some(here)) if conversation == here => None,
+            _ => Some((Verdict::Review, NOBODYS)),
         }
     }
 }
 
-/// What has the form of a token and is one of ours, or stands in an address of ours.
+/// What has the form of a token.
 struct Token {
     /// What it says; `None` for a forged one.
     said: Option<TapToken>,
     text: String,
-    /// The address it stands in, or itself.
-    carrier: String,
-    /// The carrier's place, in code points.
-    span: Range<usize>,
+    /// Its place, in code points.
+    place: Range<usize>,
+    stands: Stands,
+}
+
+/// How a token stands in a text.
+enum Stands {
+    /// Alone.
+    Bare,
+    /// In an address as the service gives it out, of which so many characters stand before the
+    /// token: what leads to the card, and nowhere else.
+    Address(usize),
+    /// In some other address, which it must not hide.
+    Elsewhere,
 }
 
 impl App {
-    /// The text with blanks where official cards stand, and what is to be said of those.
+    /// The text with blanks where official cards stand, for the rules to judge the rest; and
+    /// what is to be said of the cards.
     pub(super) async fn without_official(
         &self,
         owner: &Owner<'_>,
-        mut text: String,
+        text: String,
     ) -> Result<(String, Vec<Finding>)> {
-        let mut findings = Vec::new();
-        for token in self.tokens(&text) {
-            let Some(judged) = self.judged(owner, &token).await? else {
-                continue;
-            };
-            text = blanked(&text, &token.span);
-            findings.extend(token.finding(judged, category(token.kind())));
+        let mut tokens = self.tokens(&text);
+        if tokens.is_empty() {
+            return Ok((text, Vec::new()));
         }
-        Ok((text, findings))
-    }
-
-    /// What is to be said of a QR code that is an official card; `None` where it is none.
-    pub(super) async fn official_code(
-        &self,
-        owner: &Owner<'_>,
-        content: &str,
-    ) -> Result<Option<Option<Finding>>> {
-        let whole = |token: &Token| token.carrier == content.trim();
-        let Some(token) = self.tokens(content).into_iter().find(whole) else {
-            return Ok(None);
-        };
-        let judged = self.judged(owner, &token).await?;
-        Ok(judged.map(|judged| {
-            let finding = token.finding(judged, Category::QrCode)?;
-            Some(Finding {
-                span: 0..0,
-                ..finding
-            })
-        }))
+        let shown = self.shown(&tokens).await?;
+        self.find_launched(&text, &mut tokens, &shown).await?;
+        let (mut blanks, mut findings) = (Vec::new(), Vec::new());
+        for token in tokens {
+            let shown = token.said.as_ref().and_then(|t| shown.get(&t.placement_no));
+            let judged = owner.judge(&token.stands, shown);
+            if shown.is_some() || judged.is_some() {
+                blanks.extend(token.official());
+            }
+            let kind = token.said.as_ref().map(|said| said.kind);
+            let kind = kind.filter(|_| !owner.caller.limited());
+            findings.extend(judged.map(|judged| token.finding(judged, kind)));
+        }
+        Ok((blanked(&text, &blanks), findings))
     }
 
     fn tokens(&self, text: &str) -> Vec<Token> {
-        let token = |(place, run): (Range<usize>, &str)| {
-            let (span, carrier) = carrier(text, &place);
-            let said = self.keys.open_token(run).ok();
-            let ours = said.is_some() || carrier == self.open_uri(run);
-            ours.then(|| Token {
-                said,
-                text: run.to_owned(),
-                carrier: carrier.to_owned(),
-                span,
-            })
+        let token = |(place, run): (Range<usize>, &str)| Token {
+            said: self.keys.open_token(run).ok(),
+            text: run.to_owned(),
+            stands: self.stands(&before(text, place.start)),
+            place,
         };
-        let found = tokens(text).into_iter().filter_map(token);
-        found.take(MOST_TOKENS).collect()
+        tokens(text).into_iter().map(token).collect()
     }
 
-    /// `None` where it is no official card, and the rules alone count.
-    async fn judged(&self, owner: &Owner<'_>, token: &Token) -> Result<Option<Judged>> {
-        let Some(said) = &token.said else {
-            // Who may see nothing of others cannot tell their tokens from forged ones.
-            let limited = owner.caller.limited();
-            return Ok(limited.then_some(Some((Verdict::Block, ANOTHERS))));
-        };
-        let shown = self.store.reads().shown_by_no(said.placement_no).await?;
-        match shown {
-            Some(shown) if self.shows(token, shown.1.as_ref()).await? => {
-                Ok(Some(owner.judge(&shown)))
+    /// How a token stands behind these characters of an address.
+    fn stands(&self, before: &str) -> Stands {
+        if before.is_empty() {
+            return Stands::Bare;
+        }
+        let before = before.to_ascii_lowercase();
+        let door = self.open_uri("").to_ascii_lowercase();
+        let bare = door
+            .split_once("://")
+            .map_or(door.as_str(), |(_, rest)| rest);
+        for door in [door.as_str(), bare] {
+            let Some(rest) = before.strip_suffix(door) else {
+                continue;
+            };
+            // Not the end of another host's name.
+            if !rest.ends_with(|c: char| c.is_ascii_alphanumeric() || "-.@".contains(c)) {
+                return Stands::Address(door.len());
             }
-            _ => Ok(None),
         }
+        Stands::Elsewhere
     }
 
-    /// Whether the token stands as the service gives it out: alone, in an address of ours, or in
-    /// the WeCom link that a tap leads to. In any other address it hides what leads elsewhere.
-    async fn shows(&self, token: &Token, card: Option<&Card>) -> Result<bool> {
-        if token.carrier == token.text || token.carrier == self.open_uri(&token.text) {
-            return Ok(true);
+    /// What the tokens that are ours show, by the placement's number.
+    async fn shown(&self, tokens: &[Token]) -> Result<HashMap<i64, Shown>> {
+        let said = tokens.iter().filter_map(|token| token.said.as_ref());
+        let nos: Vec<_> = said.map(|said| said.placement_no).collect();
+        if nos.is_empty() {
+            return Ok(HashMap::new());
         }
-        let Some(card) = card else { return Ok(false) };
-        let health = self.store.reads().link_health([card]).await?;
-        Ok(match health.get(&card.no) {
-            Some(LinkHealth::Works(uri)) => uri.with_channel(&token.text).as_str() == token.carrier,
-            _ => false,
-        })
+        let shown = self.store.reads().shown_by_nos(&nos).await?;
+        Ok(shown.into_iter().map(|shown| (shown.0.no, shown)).collect())
+    }
+
+    /// The WeCom link that a tap leads to is an address of the card, too.
+    async fn find_launched(
+        &self,
+        text: &str,
+        tokens: &mut [Token],
+        shown: &HashMap<i64, Shown>,
+    ) -> Result<()> {
+        if !text.contains("customer_channel=") {
+            return Ok(());
+        }
+        let cards = shown.values().filter_map(|(_, card)| card.as_ref());
+        let health = self.store.reads().link_health(cards).await?;
+        for token in tokens.iter_mut() {
+            let said = token.said.as_ref();
+            let shown = said.and_then(|said| shown.get(&said.placement_no));
+            let card = shown.and_then(|(_, card)| card.as_ref());
+            if let Some(LinkHealth::Works(uri)) = card.and_then(|card| health.get(&card.no)) {
+                let launched = uri.with_channel(&token.text);
+                let launched = launched
+                    .as_str()
+                    .strip_suffix(&token.text)
+                    .unwrap_or_default();
+                if before(text, token.place.start) == launched {
+                    token.stands = Stands::Address(launched.len());
+                }
+            }
+        }
+        Ok(())
     }
 }
 
 impl Token {
-    fn kind(&self) -> Option<ContactKind> {
-        self.said.as_ref().map(|said| said.kind)
+    /// The place of what leads to the card alone.
+    fn official(&self) -> Option<Range<usize>> {
+        match self.stands {
+            Stands::Bare => Some(self.place.clone()),
+            Stands::Address(before) => Some(self.place.start - before..self.place.end),
+            Stands::Elsewhere => None,
+        }
     }
 
-    fn finding(&self, judged: Judged, category: Category) -> Option<Finding> {
-        let (verdict, rule) = judged?;
-        Some(Finding {
-            category,
+    fn finding(&self, (verdict, rule): (Verdict, &str), kind: Option<ContactKind>) -> Finding {
+        Finding {
+            category: category(kind),
             rule: rule.to_owned(),
-            span: self.span.clone(),
-            excerpt: excerpt(&self.carrier),
+            span: self.official().unwrap_or_else(|| self.place.clone()),
+            excerpt: excerpt(&self.text),
             verdict,
             carries: true,
-        })
+        }
     }
 }
 
@@ -165,25 +205,22 @@ fn category(kind: Option<ContactKind>) -> Category {
 }
 
 /// As long as before.
-fn blanked(text: &str, span: &Range<usize>) -> String {
-    let points = text.chars().enumerate();
-    let blank = |(at, c)| if span.contains(&at) { ' ' } else { c };
-    points.map(blank).collect()
+fn blanked(text: &str, blanks: &[Range<usize>]) -> String {
+    let blank = |(at, c)| match blanks.iter().any(|span| span.contains(&at)) {
+        true => ' ',
+        false => c,
+    };
+    text.chars().enumerate().map(blank).collect()
 }
 
-/// The run of characters of an address around a place, which is in code points.
-fn carrier<'a>(text: &'a str, place: &Range<usize>) -> (Range<usize>, &'a str) {
-    let bytes = |points: usize| {
-        let at = text.char_indices().nth(points);
-        at.map_or(text.len(), |(byte, _)| byte)
-    };
-    let (start, end) = (bytes(place.start), bytes(place.end));
-    let before = text[..start].bytes().rev().take_while(in_address).count();
-    let after = text[end..].bytes().take_while(in_address).count();
-    let after = text[end..end + after].trim_end_matches(['.', ',', '!', '?', ':', ';', '\'']);
-    // What is in an address is ASCII: a byte is a code point.
-    let span = place.start - before..place.end + after.len();
-    (span, &text[start - before..end + after.len()])
+/// The characters of an address that stand right before a place, which is in code points.
+fn before(text: &str, place: usize) -> String {
+    let end = text
+        .char_indices()
+        .nth(place)
+        .map_or(text.len(), |(byte, _)| byte);
+    let length = text[..end].bytes().rev().take_while(in_address).count();
+    text[end - length..end].to_owned()
 }
 
 /// Of an address as people paste it.
@@ -196,22 +233,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_carrier_is_the_address_around_a_token() {
-        let token = "t".repeat(64);
-        for (before, address, after) in [
-            ("加我：", "", "，谢谢"),
-            ("看 ", "https://m.example/t/", " 吧"),
-            ("看", "https://m.example/t/", "。"),
-            ("(", "https://m.example/t/", ")."),
-            ("", "https://m.example/t/", "!"),
-            ("", "https://work.weixin.qq.com/ca/a?customer_channel=", ""),
+    fn what_stands_before_a_token_ends_where_no_address_could() {
+        for (text, found) in [
+            ("加我：", ""),
+            ("看 https://m.example/t/", "https://m.example/t/"),
+            ("看https://m.example/t/", "https://m.example/t/"),
+            ("(m.example/t/", "m.example/t/"),
+            ("a b=", "b="),
         ] {
-            let text = format!("{before}{address}{token}{after}");
-            let start = before.chars().count() + address.len();
-            let (span, found) = carrier(&text, &(start..start + 64));
-            assert_eq!(found, format!("{address}{token}"), "{text}");
-            let begins = before.chars().count();
-            assert_eq!(span, begins..begins + found.len(), "{text}");
+            assert_eq!(before(text, text.chars().count()), found, "{text}");
         }
+    }
+
+    #[test]
+    fn blanks_leave_the_rest_where_it_stands() {
+        assert_eq!(blanked("加我abc吧def", &[2..5, 6..8]), "加我   吧  f");
     }
 }

@@ -153,9 +153,49 @@ async fn a_token_hides_no_other_address_and_no_other_words() {
         format!("https://work.weixin.qq.com/ca/cawcdea7783d7330c7?customer_channel={token}"),
         "https://work.weixin.qq.com/ca/cawcdea7783d7330c6".to_owned(),
         format!("{uri} 或者加薇信 klook_lily88"),
+        format!("{uri}?u=https://evil.example.com"),
+        format!(
+            "https://evil.example.com/{}",
+            uri.trim_start_matches("http://")
+        ),
     ] {
         let verdicts = screen.verdicts(vec![text(&said, "merchants/klook")]).await;
         assert_eq!(verdicts, [Verdict::Block], "{said}");
+    }
+}
+
+/// Our door opens them all.
+#[tokio::test(flavor = "multi_thread")]
+async fn anothers_card_is_found_however_its_address_is_written() {
+    let mut screen = Screen::start().await;
+    let (token, uri) = screen.token().await;
+    let bare = uri.trim_start_matches("http://");
+    for said in [
+        format!("{uri}?x=1"),
+        format!("{uri}#a"),
+        format!("{uri}&"),
+        format!("link:{uri}"),
+        bare.to_owned(),
+        uri.replace("http://", "HTTP://"),
+        format!("https://evil.example.com/?x={token}"),
+        format!("{} {token}", "0".repeat(64)),
+        vec!["f".repeat(64); 40].join(" ") + " " + &token,
+    ] {
+        let whose = ["merchants/other", ""].map(|whose| text(&said, whose));
+        let verdicts = screen.verdicts(whose.to_vec()).await;
+        assert_eq!(verdicts[0], Verdict::Block, "{said}");
+        assert!(verdicts[1] >= Verdict::Review, "{said}");
+    }
+    for said in [format!("{uri}?x=1"), bare.to_owned()] {
+        let code = pb::ScreenedItem {
+            merchant: "merchants/other".into(),
+            ..image(code(&said))
+        };
+        assert_eq!(
+            screen.verdicts(vec![code]).await,
+            [Verdict::Block],
+            "{said}"
+        );
     }
 }
 
