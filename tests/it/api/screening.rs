@@ -252,6 +252,7 @@ async fn texts_of_a_card_may_ask_but_carry_no_contact() {
     let card = screen.api.get("main").await.unwrap();
     let renamed = |name: &str| pb::Card {
         display_name: name.into(),
+        etag: String::new(),
         ..card.clone()
     };
     let asking = screen
