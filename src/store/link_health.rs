@@ -207,7 +207,7 @@ fn judged(
         return LinkHealth::Fails(Cause::Exhausted);
     }
     match (link, &wecom.target) {
-        (Some(link), _) => link.health(),
+        (Some(link), target) => link.health(target),
         (None, WecomTarget::Acquisition(uri)) => LinkHealth::Works(uri.clone()),
         // A customer-service link asks for nothing; a managed one that is not there was purged.
         (None, _) => LinkHealth::Fails(Cause::Deleted),
@@ -225,8 +225,13 @@ impl LinkFacts {
         })
     }
 
-    fn health(&self) -> LinkHealth {
-        match (&self.uri, self.state) {
+    /// By the address that the card itself gives, if it does: that one may have a scene.
+    fn health(&self, target: &WecomTarget) -> LinkHealth {
+        let uri = match target {
+            WecomTarget::Acquisition(uri) => Some(uri),
+            _ => self.uri.as_ref(),
+        };
+        match (uri, self.state) {
             _ if self.deleted => LinkHealth::Fails(Cause::Deleted),
             (Some(uri), LinkState::Active) => LinkHealth::Works(uri.clone()),
             (_, LinkState::Refused) => LinkHealth::Fails(Cause::Refused),
@@ -261,7 +266,7 @@ fn managed(target: &WecomTarget) -> Option<&str> {
 
 fn plain(target: &WecomTarget) -> Option<&str> {
     match target {
-        WecomTarget::Acquisition(uri) => Some(uri.as_str()),
+        WecomTarget::Acquisition(uri) => Some(uri.without_scene()),
         _ => None,
     }
 }
