@@ -16,7 +16,7 @@ use crate::{
     on_both_engines,
     support::{
         CardClient, Clock, Engine, PlacementClient, Scratch, ServingClient, TestServer,
-        create_card, get_menu, in_menu, on_note, phone, place, refused, tap, viewer,
+        create_card, create_corp, get_menu, in_menu, on_note, phone, place, refused, tap, viewer,
     },
 };
 
@@ -25,6 +25,7 @@ on_both_engines!(
     without_adds_left_the_link_steps_aside_and_comes_back,
     a_link_that_fails_steps_aside_and_says_why,
     a_managed_link_by_its_address_fails_as_the_link_does,
+    a_managed_link_by_its_address_is_its_corps,
     a_corp_that_does_not_name_the_merchant_is_no_ones_to_use,
 );
 
@@ -368,6 +369,36 @@ async fn a_managed_link_by_its_address_fails_as_the_link_does(engine: Engine) {
         shop.reason_at(Some(before)).await,
         "ERROR_REASON_UNSPECIFIED"
     );
+}
+
+async fn a_managed_link_by_its_address_is_its_corps(engine: Engine) {
+    let mut shop = Shop::open(engine).await;
+    let uri = shop.uri();
+    let card = shop.alone(bare(&uri, "")).await;
+    assert_eq!(wecom_of(&card).corp, "corps/klook");
+    let update = |contact| pb::UpdateCardRequest {
+        card: Some(pb::Card {
+            name: card.name.clone(),
+            contacts: vec![contact],
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let mut other = create_corp("other");
+    other.corp.as_mut().unwrap().merchants = vec!["merchants/klook".into()];
+    shop.corps.create_corp(other).await.unwrap();
+    let made = shop.cards.update_card(update(bare(&uri, "corps/other")));
+    refused(made.await, Code::FailedPrecondition, "CORP_NOT_OPEN");
+    let scene = format!("{uri}?comp_scene=YWI%3D");
+    let card = shop.cards.update_card(update(bare(&scene, ""))).await;
+    assert_eq!(wecom_of(card.unwrap().get_ref()).corp, "corps/klook");
+
+    shop.delete_link().await;
+    assert_eq!(shop.reason_at(None).await, "LINK_UNAVAILABLE");
+    for corp in ["", "corps/klook"] {
+        let made = shop.cards.update_card(update(bare(&uri, corp))).await;
+        refused(made, Code::FailedPrecondition, "CORP_NOT_OPEN");
+    }
 }
 
 async fn a_corp_that_does_not_name_the_merchant_is_no_ones_to_use(engine: Engine) {
