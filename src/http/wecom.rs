@@ -138,7 +138,9 @@ impl Inbox {
         let body = self.read(body).await?;
         let _place = self.places.try_acquire().map_err(|_| Ending::shed())?;
         let signed = query.signed();
-        let work = self.app.receive_callback(&corp, &signed, &body.bytes);
+        let work = self
+            .app
+            .receive_callback(&corp, &signed, &body.bytes, until);
         Ok(self.in_turn(until, work).await??)
     }
 

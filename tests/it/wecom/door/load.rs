@@ -113,6 +113,19 @@ async fn callbacks_without_a_place_are_shed_and_counted() {
     assert!(refused >= 88, "512 places for 600: {refused}");
 }
 
+/// SQLite's one writer is another's for longer than a call waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_waits_for_the_writer_until_wecom_does_not() {
+    let door = Door::open(Engine::Sqlite, "").await;
+    let writing = door.server.app.store.begin().await.unwrap();
+    let free = async {
+        sleep(Duration::from_secs(2)).await;
+        writing.rollback().await.unwrap();
+    };
+    let (told, ()) = join(door.tell(&door.added(USER)), free).await;
+    assert_eq!((told, door.rows().await), (200, 1));
+}
+
 /// While the store stands still there is no turn for most of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn callbacks_wait_for_their_turn() {
