@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     app::{App, Received, Untaken},
-    wecom::envelope::Signed,
+    wecom::envelope::{self, Signed},
 };
 
 /// After this WeCom does not listen any more.
@@ -126,7 +126,7 @@ impl Inbox {
         Ok(self.in_turn(until, work).await??)
     }
 
-    /// Who is slow to send has no place yet.
+    /// What cannot be WeCom's is not read; and who is slow to send has no place yet.
     async fn take(
         &self,
         corp: Result<Path<String>, PathRejection>,
@@ -171,6 +171,7 @@ impl Inbox {
 }
 
 impl<'a> Query<'a> {
+    /// With a signature that may be one.
     fn read(text: &'a str) -> Result<Self, Untaken> {
         if text.len() > MAX_QUERY {
             return Err(Untaken::Malformed);
@@ -185,6 +186,9 @@ impl<'a> Query<'a> {
                 "echostr" => query.echo = value.replace(' ', "+"),
                 _ => {}
             }
+        }
+        if !envelope::may_sign(&query.signature) {
+            return Err(Untaken::Forged);
         }
         Ok(query)
     }
