@@ -35,9 +35,11 @@ pub async fn list(
         let events = app
             .contact_events(parent.of(), page.before(), page.limit())
             .await?;
-        let (events, next_page_token) = page.cut_by(events, |event| event.no.to_string());
+        let key = |event: &ContactEvent| event.no.to_string();
+        let wire = |event| Ok(wire(&app.keys, event));
+        let (contact_events, next_page_token) = page.cut_by(events, key, wire)?;
         Ok(pb::ListContactEventsResponse {
-            contact_events: events.into_iter().map(|e| wire(&app.keys, e)).collect(),
+            contact_events,
             next_page_token,
         })
     })
