@@ -82,7 +82,8 @@ impl WecomService for Wecom {
             let call = call::write(caller, "UpdateCorp", &id, &r, false)?;
             let corp = r.corp.unwrap_or_default();
             let etag = corp.etag.clone();
-            let changes = wire::changes(corp, r.update_mask.as_ref())?;
+            let mut changes = wire::changes(corp, r.update_mask.as_ref())?;
+            changes.drop_previous_secrets = r.drop_previous_secrets;
             let corp = self.0.update_corp(&call, &name, &etag, changes).await?;
             Ok(wire::corp(&self.0, corp))
         })
