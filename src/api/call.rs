@@ -94,6 +94,8 @@ pub struct Page<'a> {
 impl<'a> Page<'a> {
     const USUAL: usize = 50;
     const MOST: usize = 100;
+    /// Of the rows as they are answered; `max_response_bytes` is twice as much unless it is set.
+    const BYTES: usize = 512 * 1024;
 
     pub fn new(
         keys: &'a KeyRing,
@@ -130,19 +132,40 @@ impl<'a> Page<'a> {
         self.after.parse().ok()
     }
 
-    /// The rows that fit, and the token of the next page.
-    pub fn cut<T>(&self, rows: Vec<T>, id: impl Fn(&T) -> &str) -> (Vec<T>, String) {
-        self.cut_by(rows, |row| id(row).to_owned())
+    /// The rows that fit as they are answered, at least one, and the token of the next page.
+    pub fn cut<T, W: Message>(
+        &self,
+        rows: Vec<T>,
+        id: impl Fn(&T) -> &str,
+        wire: impl Fn(T) -> W,
+    ) -> app::Result<(Vec<W>, String)> {
+        self.cut_by(rows, |row| id(row).to_owned(), |row| Ok(wire(row)))
     }
 
     /// Likewise, of a listing by something else.
-    pub fn cut_by<T>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> String) -> (Vec<T>, String) {
-        let more = rows.len() > self.size;
-        rows.truncate(self.size);
-        let next = match rows.last() {
-            Some(last) if more => self.keys.seal_cursor(&self.listing, &key(last)),
-            _ => String::new(),
+    pub fn cut_by<T, W: Message>(
+        &self,
+        rows: Vec<T>,
+        key: impl Fn(&T) -> String,
+        wire: impl Fn(T) -> app::Result<W>,
+    ) -> app::Result<(Vec<W>, String)> {
+        let all = rows.len();
+        let (mut fit, mut bytes, mut last) = (Vec::new(), 0, String::new());
+        for row in rows.into_iter().take(self.size) {
+            let key = key(&row);
+            let message = wire(row)?;
+            bytes += message.encoded_len();
+            if bytes > Self::BYTES && !fit.is_empty() {
+                break;
+            }
+            fit.push(message);
+            last = key;
+        }
+        let next = if fit.len() < all {
+            self.keys.seal_cursor(&self.listing, &last)
+        } else {
+            String::new()
         };
-        (rows, next)
+        Ok((fit, next))
     }
 }

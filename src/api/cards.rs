@@ -65,11 +65,11 @@ impl CardService for Cards {
                 .0
                 .cards(&parent, &page.after, page.limit(), r.show_deleted)
                 .await?;
-            let (cards, next_page_token) = page.cut(cards, |card| card.name.id());
             let suspended = self.0.suspended(&parent).await?;
-            let cards = cards.into_iter();
+            let seen = |card| wire::seen(card, suspended);
+            let (cards, next_page_token) = page.cut(cards, |card| card.name.id(), seen)?;
             Ok(pb::ListCardsResponse {
-                cards: cards.map(|card| wire::seen(card, suspended)).collect(),
+                cards,
                 next_page_token,
             })
         })

@@ -89,10 +89,11 @@ impl ComplianceService for Compliance {
             let rows = self
                 .0
                 .violations(&parent, state, page.before(), page.limit());
-            let (rows, next_page_token) = page.cut_by(rows.await?, |v| v.no.to_string());
-            let rows = rows.into_iter().map(|v| violations::wire(&self.0, v));
+            let wire = |v| violations::wire(&self.0, v);
+            let (violations, next_page_token) =
+                page.cut_by(rows.await?, |v| v.no.to_string(), wire)?;
             Ok(pb::ListViolationsResponse {
-                violations: rows.collect::<Result<_, _>>()?,
+                violations,
                 next_page_token,
             })
         })
@@ -204,11 +205,11 @@ impl ComplianceService for Compliance {
             };
             let rows = self.0.sanctions(sought, page.before(), page.limit());
             let (rows, revision) = rows.await?;
-            let (rows, next_page_token) = page.cut_by(rows, |s| s.no.to_string());
             let at = in_force_at.unwrap_or_else(|| self.0.ambient.now());
-            let rows = rows.into_iter().map(|s| sanctions::wire(&self.0, s, at));
+            let wire = |s| sanctions::wire(&self.0, s, at);
+            let (sanctions, next_page_token) = page.cut_by(rows, |s| s.no.to_string(), wire)?;
             Ok(pb::ListSanctionsResponse {
-                sanctions: rows.collect::<Result<_, _>>()?,
+                sanctions,
                 next_page_token,
                 revision,
             })
@@ -282,11 +283,12 @@ impl ComplianceService for Compliance {
             let rows = self
                 .0
                 .appeals(merchant.as_ref(), r.undecided, before, limit);
-            let (rows, next_page_token) = page.cut_by(rows.await?, |a| a.no.to_string());
             let now = self.0.ambient.now();
-            let rows = rows.into_iter().map(|a| appeals::wire(&self.0, a, now));
+            let wire = |a| appeals::wire(&self.0, a, now);
+            let (appeals, next_page_token) =
+                page.cut_by(rows.await?, |a| a.no.to_string(), wire)?;
             Ok(pb::ListAppealsResponse {
-                appeals: rows.collect::<Result<_, _>>()?,
+                appeals,
                 next_page_token,
             })
         })

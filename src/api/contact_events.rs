@@ -11,7 +11,7 @@ use crate::{
     app::{App, Principal, Result},
     domain::{
         ContactEvent, Corp, CorpName, Merchant, Refusal,
-        contact_event::{EventKind, Place, Source, Tapped, Unattributed},
+        contact_event::{ContactKey, EventKind, Place, Source, Tapped, Unattributed},
     },
     keys::KeyRing,
     store::Of,
@@ -35,9 +35,11 @@ pub async fn list(
         let events = app
             .contact_events(parent.of(), page.before(), page.limit())
             .await?;
-        let (events, next_page_token) = page.cut_by(events, |event| event.no.to_string());
+        let key = |event: &ContactEvent| event.no.to_string();
+        let wire = |event| Ok(wire(&app.keys, &parent, event));
+        let (contact_events, next_page_token) = page.cut_by(events, key, wire)?;
         Ok(pb::ListContactEventsResponse {
-            contact_events: events.into_iter().map(|e| wire(&app.keys, e)).collect(),
+            contact_events,
             next_page_token,
         })
     })
@@ -62,16 +64,26 @@ impl Parent {
             Self::Corp(corp) => Of::Corp { no: corp.no },
         }
     }
+
+    /// A contact as it is known there: the corp's own key tells contacts of several merchants, so
+    /// no merchant is told it.
+    fn contact(&self, keys: &KeyRing, contact: &ContactKey) -> ContactKey {
+        match self {
+            Self::Merchant(merchant) => keys.contact_of(merchant.id(), contact),
+            Self::Corp(_) => *contact,
+        }
+    }
 }
 
 /// Viewers are named as the merchant knows them, whoever asks.
-fn wire(keys: &KeyRing, event: ContactEvent) -> pb::ContactEvent {
+fn wire(keys: &KeyRing, parent: &Parent, event: ContactEvent) -> pb::ContactEvent {
+    let contact = event.contact.map(|key| hex(&parent.contact(keys, &key)));
     let happened = event.event;
     let mut wire = pb::ContactEvent {
         event_id: event.id.to_string(),
         r#type: type_of(happened.kind).into(),
         corp: event.corp.to_string(),
-        contact: event.contact.map(|key| hex(&key)).unwrap_or_default(),
+        contact: contact.unwrap_or_default(),
         event_time: Some(timestamp(happened.time)),
         source: source(happened.source).into(),
         ..Default::default()

@@ -110,10 +110,11 @@ impl EligibilityService for Eligibilities {
                 .0
                 .eligibilities(&merchant, &page.after, page.limit(), as_of)
                 .await?;
-            let (chances, next_page_token) = page.cut(chances, |c| c.program.name.id());
-            let eligibilities = chances.into_iter().map(|c| eligibility(&merchant, c, at));
+            let wire = |chance| eligibility(&merchant, chance, at);
+            let (eligibilities, next_page_token) =
+                page.cut(chances, |c| c.program.name.id(), wire)?;
             Ok(pb::ListEligibilitiesResponse {
-                eligibilities: eligibilities.collect(),
+                eligibilities,
                 next_page_token,
             })
         })

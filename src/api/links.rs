@@ -65,10 +65,11 @@ impl LinkService for Links {
             let listing = format!("links of {parent}");
             let page = Page::new(&self.0.keys, listing, r.page_size, &r.page_token)?;
             let links = self.0.links(&parent, &page.after, page.limit()).await?;
-            let (links, next_page_token) = page.cut(links, |link| link.name.id());
             let now = self.0.ambient.now();
+            let wire = |link| self.wire(link, now);
+            let (links, next_page_token) = page.cut(links, |link| link.name.id(), wire)?;
             Ok(pb::ListLinksResponse {
-                links: links.into_iter().map(|link| self.wire(link, now)).collect(),
+                links,
                 next_page_token,
             })
         })

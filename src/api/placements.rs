@@ -72,9 +72,10 @@ impl PlacementService for Placements {
                 .0
                 .placements(&parent, &page.after, page.limit(), r.show_deleted)
                 .await?;
-            let (rows, next_page_token) = page.cut(rows, |placement| placement.name.id());
+            let (placements, next_page_token) =
+                page.cut(rows, |placement| placement.name.id(), Into::into)?;
             Ok(pb::ListPlacementsResponse {
-                placements: rows.into_iter().map(Into::into).collect(),
+                placements,
                 next_page_token,
             })
         })

@@ -59,9 +59,10 @@ impl ProgramService for Programs {
             let listing = "programs".to_owned();
             let page = Page::new(&self.0.keys, listing, r.page_size, &r.page_token)?;
             let rows = self.0.programs(&page.after, page.limit()).await?;
-            let (rows, next_page_token) = page.cut(rows, |program| program.name.id());
+            let (programs, next_page_token) =
+                page.cut(rows, |program| program.name.id(), Into::into)?;
             Ok(pb::ListProgramsResponse {
-                programs: rows.into_iter().map(Into::into).collect(),
+                programs,
                 next_page_token,
             })
         })
@@ -161,9 +162,10 @@ impl ProgramService for Programs {
             let listing = format!("enrollments of {parent}");
             let page = Page::new(&self.0.keys, listing, r.page_size, &r.page_token)?;
             let rows = self.0.enrollments(&parent, &page.after, page.limit());
-            let (rows, next_page_token) = page.cut(rows.await?, |row| row.merchant.id());
+            let (enrollments, next_page_token) =
+                page.cut(rows.await?, |row| row.merchant.id(), Into::into)?;
             Ok(pb::ListEnrollmentsResponse {
-                enrollments: rows.into_iter().map(Into::into).collect(),
+                enrollments,
                 next_page_token,
             })
         })

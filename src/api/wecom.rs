@@ -62,10 +62,10 @@ impl WecomService for Wecom {
             let listing = "corps".to_owned();
             let page = Page::new(&self.0.keys, listing, r.page_size, &r.page_token)?;
             let rows = self.0.corps(&page.after, page.limit()).await?;
-            let (rows, next_page_token) = page.cut(rows, |corp| corp.name.id());
-            let corps = rows.into_iter().map(|corp| wire::corp(&self.0, corp));
+            let wire = |corp| wire::corp(&self.0, corp);
+            let (corps, next_page_token) = page.cut(rows, |corp| corp.name.id(), wire)?;
             Ok(pb::ListCorpsResponse {
-                corps: corps.collect(),
+                corps,
                 next_page_token,
             })
         })
@@ -82,7 +82,8 @@ impl WecomService for Wecom {
             let call = call::write(caller, "UpdateCorp", &id, &r, false)?;
             let corp = r.corp.unwrap_or_default();
             let etag = corp.etag.clone();
-            let changes = wire::changes(corp, r.update_mask.as_ref())?;
+            let mut changes = wire::changes(corp, r.update_mask.as_ref())?;
+            changes.drop_previous_secrets = r.drop_previous_secrets;
             let corp = self.0.update_corp(&call, &name, &etag, changes).await?;
             Ok(wire::corp(&self.0, corp))
         })
@@ -137,9 +138,10 @@ impl WecomService for Wecom {
             let listing = format!("acquisition links of {parent}");
             let page = Page::new(&self.0.keys, listing, r.page_size, &r.page_token)?;
             let rows = self.0.acquisition_links(&parent, &page.after, page.limit());
-            let (rows, next_page_token) = page.cut(rows.await?, |link| link.name.id());
+            let (acquisition_links, next_page_token) =
+                page.cut(rows.await?, |link| link.name.id(), Into::into)?;
             Ok(pb::ListAcquisitionLinksResponse {
-                acquisition_links: rows.into_iter().map(Into::into).collect(),
+                acquisition_links,
                 next_page_token,
             })
         })

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
 use super::{App, Error, Result};
@@ -18,6 +19,9 @@ use crate::{
 
 /// What WeCom's clock may be ahead.
 const SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// Between two tries to keep a callback.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The longest echo, in digits.
 const MAX_ECHO: usize = 64;
@@ -66,12 +70,13 @@ impl App {
         is_number.then_some(echo).ok_or(Untaken::Forged)
     }
 
-    /// Takes a callback. Once this returns, it is durable.
+    /// Takes a callback, which waits until then for its store. Once this returns, it is durable.
     pub async fn receive_callback(
         &self,
         corp: &str,
         signed: &Signed<'_>,
         body: &[u8],
+        until: Instant,
     ) -> Result<Received, Untaken> {
         let sealed = envelope::posted(body).map_err(|_| Untaken::Malformed)?;
         let corp = self.called_back(corp).await?;
@@ -86,12 +91,31 @@ impl App {
         }
         let key = self.callback_key(&corp, &event);
         let body = self.seal_notice(&corp, &event.notice)?;
-        let stored = self.store.put_callback(key, corp.no, body, now).await;
-        if !stored.map_err(Error::from)? {
+        if !self.keep(key, corp.no, body, now, until).await? {
             return Ok(Received::Repeated(kind));
         }
         self.called_back.notify_one();
         Ok(Received::Kept(kind))
+    }
+
+    /// Tries until then: SQLite's one writer may be another's for a while, as an import's.
+    async fn keep(
+        &self,
+        key: [u8; 32],
+        corp_no: i64,
+        body: Vec<u8>,
+        now: Micros,
+        until: Instant,
+    ) -> Result<bool> {
+        loop {
+            let put = self.store.put_callback(key, corp_no, body.clone(), now);
+            match put.await {
+                Err(e) if e.is_unavailable() && Instant::now() + PAUSE < until => {
+                    sleep(PAUSE).await;
+                }
+                kept => return Ok(kept?),
+            }
+        }
     }
 
     /// What a kept callback says.

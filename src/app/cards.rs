@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::{
     Card, CardDraft, CardName, CardState, ContactDraft, ContactKind, DetailDraft, Door, Facts,
-    Merchant, Micros, Reason, Refusal, card, gate,
+    Merchant, Micros, Reason, Refusal, Wecom, card, gate,
 };
 
 /// What is to change; `None` leaves a field as it is.
@@ -22,7 +22,7 @@ pub struct CardChanges {
 
 impl App {
     pub async fn create_card(&self, call: &Call, name: CardName, draft: CardDraft) -> Result<Card> {
-        let drafts = card::contacts(draft.contacts, |_| false)?;
+        let mut drafts = card::contacts(draft.contacts, |_| false)?;
         let write = match self.begin(call).await? {
             Begin::Answered(card) => return Ok(card),
             Begin::Fresh(write) => write,
@@ -37,7 +37,8 @@ impl App {
         let kinds: Vec<_> = drafts.iter().map(ContactDraft::kind).collect();
         let facts = Facts::merchant(&standing).kinds(&kinds);
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
-        self.corps_open(&write, name.merchant(), &drafts).await?;
+        self.corps_open(&write, name.merchant(), &mut drafts)
+            .await?;
         self.room_for_a_card(&write, name.merchant()).await?;
         let card = Card {
             no: 0,
@@ -108,8 +109,9 @@ impl App {
         let clearance = gate::judge(Door::Configure, facts, write.now)?;
         let contacts = match drafts {
             None => old.contacts.clone(),
-            Some(drafts) => {
-                self.corps_open(&write, name.merchant(), &drafts).await?;
+            Some(mut drafts) => {
+                self.corps_open(&write, name.merchant(), &mut drafts)
+                    .await?;
                 self.seal_contacts(name, drafts, Some(&old))?
             }
         };
@@ -190,26 +192,20 @@ impl App {
         Ok(opened)
     }
 
-    /// A corp that is not there and one that does not name the merchant answer alike.
+    /// Names the corp whose link a contact is. A corp that is not there and one that does not
+    /// name the merchant answer alike.
     async fn corps_open(
         &self,
         write: &Write<'_>,
         merchant: &Merchant,
-        drafts: &[ContactDraft],
+        drafts: &mut [ContactDraft],
     ) -> Result<()> {
         for draft in drafts {
-            if let DetailDraft::Wecom(wecom) = &draft.detail
-                && !write.tx.wecom_opens(wecom, merchant).await?
-            {
-                let corp = wecom.corp.as_ref().map(ToString::to_string);
-                return Err(Refusal::new(
-                    Reason::CorpNotOpen,
-                    "the corp or the acquisition link is not there, or not open to the merchant",
-                )
-                .about(merchant)
-                .with("corp", corp.unwrap_or_default())
-                .into());
-            }
+            let DetailDraft::Wecom(wecom) = &mut draft.detail else {
+                continue;
+            };
+            let opened = write.tx.wecom_opened(wecom, merchant).await?;
+            *wecom = opened.ok_or_else(|| not_open(wecom, merchant))?;
         }
         Ok(())
     }
@@ -240,6 +236,16 @@ fn present(card: Option<Card>, name: &CardName, now: Micros) -> Result<Card> {
     Ok(card
         .filter(|c| !c.purged(now))
         .ok_or_else(|| not_found(name))?)
+}
+
+fn not_open(wecom: &Wecom, merchant: &Merchant) -> Refusal {
+    let corp = wecom.corp.as_ref().map(ToString::to_string);
+    Refusal::new(
+        Reason::CorpNotOpen,
+        "the corp or the acquisition link is not there, or not open to the merchant",
+    )
+    .about(merchant)
+    .with("corp", corp.unwrap_or_default())
 }
 
 pub(super) fn not_found(name: &CardName) -> Refusal {

@@ -32,6 +32,8 @@ pub struct CorpChanges {
     pub app_secret: Option<SecretString>,
     pub callback_token: Option<SecretString>,
     pub encoding_aes_key: Option<SecretString>,
+    /// Nothing is taken any more under the tokens and keys before.
+    pub drop_previous_secrets: bool,
 }
 
 impl App {
@@ -102,6 +104,7 @@ impl App {
             app_secret: changes.app_secret,
             token: changes.callback_token,
             key: changes.encoding_aes_key,
+            drop_previous: changes.drop_previous_secrets,
         };
         let detail = rotation.detail();
         let secrets = if rotation.is_none() {

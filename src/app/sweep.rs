@@ -8,6 +8,8 @@ use crate::{domain::Micros, store};
 
 /// Cards looked up at once; each is purged in a transaction of its own.
 const PAGE: u64 = 100;
+/// Callbacks forgotten at once.
+const CALLBACKS: u64 = 1000;
 /// For so long, at least, it is known that a callback came in; one that comes again after twice
 /// its age is too old to be taken.
 const KEEP_CALLBACKS: Duration = Duration::from_secs(2 * 24 * 60 * 60);
@@ -29,10 +31,22 @@ impl App {
         let tx = self.store.begin().await?;
         tx.forget_answers(before(now, self.rules.keep_answers))
             .await?;
-        let keep = (2 * self.rules.callback_max_age).max(KEEP_CALLBACKS);
-        tx.forget_callbacks(before(now, keep)).await?;
         tx.commit().await?;
+        self.forget_callbacks(now).await?;
         Ok(purged)
+    }
+
+    /// A few at a time, so that callbacks that come in have their turn in between.
+    async fn forget_callbacks(&self, now: Micros) -> Result<()> {
+        let keep = (2 * self.rules.callback_max_age).max(KEEP_CALLBACKS);
+        loop {
+            let tx = self.store.begin().await?;
+            let forgotten = tx.forget_callbacks(before(now, keep), CALLBACKS).await?;
+            tx.commit().await?;
+            if forgotten < CALLBACKS {
+                return Ok(());
+            }
+        }
     }
 
     /// Whether the card is gone now; an error only where the next card would meet it too.

@@ -1,6 +1,7 @@
 //! The second door: a tap as a plain link, and WeCom's callbacks; and the operators' listener.
 
 pub mod admin;
+mod body;
 mod container;
 mod headers;
 mod lang;
@@ -40,19 +41,16 @@ struct Door {
     deadline: Duration,
 }
 
-/// WeCom's callbacks that are there at once, read or waiting for their turn, at the least: who
-/// stalls as many keeps each place for a second.
-const CALLBACKS_AT_ONCE: usize = 512;
-
 /// The public door. It works on so many taps at once, sheds the rest, and gives each as long
-/// as `deadline`.
+/// as `deadline`. Callbacks have places of their own (`wecom.rs`).
 pub fn public(app: App, at_once: usize, deadline: Duration, metrics: Metrics) -> Router {
-    let callbacks = wecom::routes(app.clone(), deadline, metrics.clone());
+    let callbacks = wecom::routes(app.clone(), at_once, deadline, metrics.clone())
+        .method_not_allowed_fallback(other_method)
+        .layer(from_fn(catch_panic));
     let taps = Router::new()
         .route("/t/{token}", get(tap))
         .with_state(Door { app, deadline })
         .fallback(nothing);
-    let callbacks = limited(callbacks, at_once.max(CALLBACKS_AT_ONCE));
     let routes = limited(taps, at_once).merge(callbacks);
     guard(routes, metrics)
 }

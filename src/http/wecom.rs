@@ -5,11 +5,8 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::{Body, Bytes},
-    extract::{
-        DefaultBodyLimit, FromRequest, Path, RawQuery, Request, State,
-        rejection::{BytesRejection, FailedToBufferBody, PathRejection},
-    },
+    body::Body,
+    extract::{Path, RawQuery, Request, State, rejection::PathRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
@@ -19,17 +16,26 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 use url::form_urlencoded;
+use zeroize::Zeroizing;
 
-use super::{metrics::Metrics, status};
+use super::{
+    body::{Read, Room, Unread},
+    metrics::Metrics,
+    status,
+};
 use crate::{
     app::{App, Received, Untaken},
-    wecom::{envelope::Signed, xml::MAX_XML},
+    wecom::envelope::{self, Signed},
 };
 
 /// After this WeCom does not listen any more.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A body of WeCom's comes with its head; who dawdles over one keeps nobody else waiting.
 const BODY_PATIENCE: Duration = Duration::from_secs(1);
+/// Room for callbacks that are read, or wait for their turn, in bytes.
+const ROOM: usize = 256 * 1024 * 1024;
+/// Callbacks that were read and wait for their turn, or have it, at the least.
+const PLACES: usize = 512;
 /// Callbacks that are worked on at once, whatever the taps do. The others wait for their turn.
 const AT_ONCE: usize = 64;
 /// The longest query, in bytes.
@@ -39,21 +45,25 @@ const MAX_QUERY: usize = 4096;
 struct Inbox {
     app: App,
     deadline: Duration,
+    room: Room,
+    places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
     metrics: Metrics,
 }
 
-/// `GET` and `POST` of `/wecom/callback/{corp}`.
-pub(super) fn routes(app: App, deadline: Duration, metrics: Metrics) -> Router {
+/// `GET` and `POST` of `/wecom/callback/{corp}`. So many callbacks that were read are there at
+/// once, or [`PLACES`] where that is more; the rest is shed.
+pub(super) fn routes(app: App, at_once: usize, deadline: Duration, metrics: Metrics) -> Router {
     Router::new()
         .route("/wecom/callback/{corp}", get(verify).post(receive))
         .with_state(Inbox {
             app,
             deadline: deadline.min(PATIENCE),
+            room: Room::of(ROOM),
+            places: Arc::new(Semaphore::new(at_once.max(PLACES))),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             metrics,
         })
-        .layer(DefaultBodyLimit::max(MAX_XML))
 }
 
 /// What stands behind the address's question mark; what is not there is empty.
@@ -78,19 +88,12 @@ async fn verify(
     corp: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let query = query.unwrap_or_default();
-    let work = async {
-        let query = Query::read(&query)?;
-        let (corp, signed) = (named(corp)?, query.signed());
-        inbox.app.verify_callback(&corp, &signed, &query.echo).await
-    };
-    match inbox.in_turn(Instant::now() + inbox.deadline, work).await {
-        Ok(Ok(echo)) => {
+    match inbox.echo(corp, &query.unwrap_or_default()).await {
+        Ok(echo) => {
             inbox.count(&Ending::of("VERIFICATION", "verified", StatusCode::OK));
             Body::from(echo.to_vec()).into_response()
         }
-        Ok(Err(untaken)) => inbox.answer(&Ending::untaken(untaken)),
-        Err(late) => inbox.answer(&late),
+        Err(ending) => inbox.answer(&ending),
     }
 }
 
@@ -100,36 +103,9 @@ async fn receive(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Response {
-    let (query, until) = (query.unwrap_or_default(), Instant::now() + inbox.deadline);
-    let body = match body(request, inbox.deadline).await {
-        Ok(body) => body,
-        Err(ending) => return inbox.answer(&ending),
-    };
-    let work = async {
-        let query = Query::read(&query)?;
-        let (corp, signed) = (named(corp)?, query.signed());
-        inbox.app.receive_callback(&corp, &signed, &body).await
-    };
-    let ending = match inbox.in_turn(until, work).await {
-        Ok(Ok(received)) => Ending::received(received),
-        Ok(Err(untaken)) => Ending::untaken(untaken),
-        Err(late) => late,
-    };
-    inbox.answer(&ending)
-}
-
-/// The whole body. It is read before its turn: who is slow to send has none yet.
-async fn body(request: Request, deadline: Duration) -> Result<Bytes, Ending> {
-    let read = Bytes::from_request(request, &());
-    match timeout(BODY_PATIENCE.min(deadline), read).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
-            let status = StatusCode::PAYLOAD_TOO_LARGE;
-            Err(Ending::of("UNREAD", "oversize", status))
-        }
-        Ok(Err(_)) => Err(Ending::of("UNREAD", "broken", StatusCode::BAD_REQUEST)),
-        Err(_) => Err(Ending::late()),
-    }
+    let query = query.unwrap_or_default();
+    let received = inbox.take(corp, &query, request.into_body()).await;
+    inbox.answer(&received.map_or_else(|ending| ending, Ending::received))
 }
 
 fn named(corp: Result<Path<String>, PathRejection>) -> Result<String, Untaken> {
@@ -137,6 +113,43 @@ fn named(corp: Result<Path<String>, PathRejection>) -> Result<String, Untaken> {
 }
 
 impl Inbox {
+    /// Waits for nobody's body, and so asks for no place.
+    async fn echo(
+        &self,
+        corp: Result<Path<String>, PathRejection>,
+        query: &str,
+    ) -> Result<Zeroizing<Vec<u8>>, Ending> {
+        let until = Instant::now() + self.deadline;
+        let (corp, query) = (named(corp)?, Query::read(query)?);
+        let signed = query.signed();
+        let work = self.app.verify_callback(&corp, &signed, &query.echo);
+        Ok(self.in_turn(until, work).await??)
+    }
+
+    /// What cannot be WeCom's is not read; and who is slow to send has no place yet.
+    async fn take(
+        &self,
+        corp: Result<Path<String>, PathRejection>,
+        query: &str,
+        body: Body,
+    ) -> Result<Received, Ending> {
+        let until = Instant::now() + self.deadline;
+        let (corp, query) = (named(corp)?, Query::read(query)?);
+        let body = self.read(body).await?;
+        let _place = self.places.try_acquire().map_err(|_| Ending::shed())?;
+        let signed = query.signed();
+        let work = self
+            .app
+            .receive_callback(&corp, &signed, &body.bytes, until);
+        Ok(self.in_turn(until, work).await??)
+    }
+
+    async fn read(&self, body: Body) -> Result<Read, Ending> {
+        let patience = BODY_PATIENCE.min(self.deadline);
+        let read = timeout(patience, self.room.read(body)).await;
+        read.map_err(|_| Ending::late())?.map_err(Ending::unread)
+    }
+
     /// What came of the work, once there was a turn for it, unless it was too late by then.
     async fn in_turn<T>(&self, until: Instant, work: impl Future<Output = T>) -> Result<T, Ending> {
         let work = async {
@@ -158,6 +171,7 @@ impl Inbox {
 }
 
 impl<'a> Query<'a> {
+    /// With a signature that may be one.
     fn read(text: &'a str) -> Result<Self, Untaken> {
         if text.len() > MAX_QUERY {
             return Err(Untaken::Malformed);
@@ -172,6 +186,9 @@ impl<'a> Query<'a> {
                 "echostr" => query.echo = value.replace(' ', "+"),
                 _ => {}
             }
+        }
+        if !envelope::may_sign(&query.signature) {
+            return Err(Untaken::Forged);
         }
         Ok(query)
     }
@@ -203,7 +220,25 @@ impl Ending {
         Self::of(kind, outcome, StatusCode::OK)
     }
 
-    fn untaken(untaken: Untaken) -> Self {
+    fn unread(why: Unread) -> Self {
+        match why {
+            Unread::Oversize => Self::of("UNREAD", "oversize", StatusCode::PAYLOAD_TOO_LARGE),
+            Unread::Broken => Self::of("UNREAD", "broken", StatusCode::BAD_REQUEST),
+            Unread::Shed => Self::shed(),
+        }
+    }
+
+    const fn late() -> Self {
+        Self::of("UNREAD", "late", StatusCode::SERVICE_UNAVAILABLE)
+    }
+
+    const fn shed() -> Self {
+        Self::of("UNREAD", "shed", StatusCode::SERVICE_UNAVAILABLE)
+    }
+}
+
+impl From<Untaken> for Ending {
+    fn from(untaken: Untaken) -> Self {
         match untaken {
             Untaken::Malformed => Self::of("UNREAD", "malformed", StatusCode::BAD_REQUEST),
             Untaken::Forged => Self::of("UNREAD", "forged", StatusCode::FORBIDDEN),
@@ -212,9 +247,5 @@ impl Ending {
                 Self::of("UNREAD", "failed", status(error.into_refusal().reason))
             }
         }
-    }
-
-    const fn late() -> Self {
-        Self::of("UNREAD", "late", StatusCode::SERVICE_UNAVAILABLE)
     }
 }

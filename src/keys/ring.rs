@@ -12,7 +12,7 @@ use uuid::{Builder, Uuid};
 use zeroize::Zeroizing;
 
 use super::KeyFile;
-use crate::domain::{Reason, Refusal, TapToken, token};
+use crate::domain::{Reason, Refusal, TapToken, contact_event::ContactKey, token};
 
 type SivKey = Zeroizing<[u8; 64]>;
 
@@ -152,6 +152,15 @@ impl KeyRing {
     pub fn viewer_of(&self, merchant: &str, viewer: u64) -> u64 {
         let value = [&viewer.to_be_bytes()[..], merchant.as_bytes()].concat();
         head(self.index_of("merchant-viewer", &value))
+    }
+
+    /// A contact at WeCom as one merchant is told, likewise.
+    pub fn contact_of(&self, merchant: &str, contact: &ContactKey) -> ContactKey {
+        let value = [&contact[..], merchant.as_bytes()].concat();
+        let hash = self.index_of("merchant-contact", &value);
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash[..16]);
+        key
     }
 
     /// What a tap of a served token is called, a UUIDv8: the add that brings the token back

@@ -3,6 +3,7 @@
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
     sea_query::{Expr, OnConflict},
 };
 
@@ -96,11 +97,17 @@ impl Tx {
         Ok(())
     }
 
-    /// Forgets those that came before and are worked off; how many there were.
-    pub async fn forget_callbacks(&self, before: Micros) -> Result<u64> {
-        let forgotten = Entity::delete_many()
+    /// Forgets at most so many of those that came before and are worked off; how many they were.
+    pub async fn forget_callbacks(&self, before: Micros, limit: u64) -> Result<u64> {
+        let some = Entity::find()
+            .select_only()
+            .column(Column::No)
             .filter(Column::Time.lt(before.0))
             .filter(Column::NextTime.is_null())
+            .limit(limit)
+            .into_query();
+        let forgotten = Entity::delete_many()
+            .filter(Column::No.in_subquery(some))
             .exec(&self.0)
             .await?;
         Ok(forgotten.rows_affected)

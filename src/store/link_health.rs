@@ -129,22 +129,34 @@ impl<C: ConnectionTrait> Db<C> {
 }
 
 impl Db<DatabaseTransaction> {
-    /// Whether a merchant's card may carry this contact: the corp that it names, and the one
-    /// whose link it is, are there and name the merchant.
-    pub async fn wecom_opens(&self, wecom: &Wecom, merchant: &Merchant) -> Result<bool> {
-        let owner = self.owner(&wecom.target).await?;
-        let named: BTreeSet<_> = wecom.corp.iter().chain(&owner).collect();
-        let corps = self.corp_facts(&named).await?;
-        let open = |name: &&CorpName| {
-            let corp = corps.get(*name);
-            corp.is_some_and(|corp| corp.merchants.contains(merchant))
+    /// The contact with the corp whose link it is, where that is known; `None` where a merchant's
+    /// card may not carry it: its link is not there, or the corp is not the link's, not there or
+    /// does not name the merchant.
+    pub async fn wecom_opened(&self, wecom: &Wecom, merchant: &Merchant) -> Result<Option<Wecom>> {
+        let mut wecom = wecom.clone();
+        match self.owner(&wecom.target).await? {
+            Some((owner, deleted)) => {
+                let named = wecom.corp.get_or_insert_with(|| owner.clone());
+                if deleted || *named != owner {
+                    return Ok(None);
+                }
+            }
+            None if managed(&wecom.target).is_some() => return Ok(None),
+            None => {}
+        }
+        let Some(name) = &wecom.corp else {
+            return Ok(Some(wecom));
         };
-        let managed = managed(&wecom.target).is_some();
-        Ok(named.iter().all(open) && (!managed || owner.is_some()))
+        let corps = self.corp_facts(&BTreeSet::from([name])).await?;
+        let open = corps
+            .get(name)
+            .is_some_and(|corp| corp.merchants.contains(merchant));
+        Ok(open.then_some(wecom))
     }
 
-    /// The corp of a managed link that is not deleted, also where only its address is given.
-    async fn owner(&self, target: &WecomTarget) -> Result<Option<CorpName>> {
+    /// The corp of a managed link, also where only its address is given; and whether the link is
+    /// deleted.
+    async fn owner(&self, target: &WecomTarget) -> Result<Option<(CorpName, bool)>> {
         let mine = match target {
             WecomTarget::Kf(_) => return Ok(None),
             WecomTarget::Link(name) => corp::Column::Id
@@ -152,17 +164,20 @@ impl Db<DatabaseTransaction> {
                 .and(link::Column::Id.eq(name.id())),
             WecomTarget::Acquisition(uri) => link::Column::Uri.eq(uri.without_scene()),
         };
-        let id = link::Entity::find()
+        let owner = link::Entity::find()
             .select_only()
             .column(corp::Column::Id)
+            .column_as(link::Column::DeleteTime.is_not_null(), "deleted")
             .join(JoinType::InnerJoin, link::Relation::Corp.def())
             .filter(mine)
-            .filter(link::Column::DeleteTime.is_null())
-            .into_tuple::<String>()
+            .into_tuple::<(String, bool)>()
             .one(&self.0)
             .await?;
-        let name = id.map(|id| CorpName::new(&id)).transpose();
-        name.map_err(|_| Error::corrupt("corps.id"))
+        let Some((id, deleted)) = owner else {
+            return Ok(None);
+        };
+        let name = CorpName::new(&id).map_err(|_| Error::corrupt("corps.id"))?;
+        Ok(Some((name, deleted)))
     }
 
     /// Where a contact's link leads, whatever its health; that of one that is still to be made
@@ -207,7 +222,7 @@ fn judged(
         return LinkHealth::Fails(Cause::Exhausted);
     }
     match (link, &wecom.target) {
-        (Some(link), _) => link.health(),
+        (Some(link), target) => link.health(target),
         (None, WecomTarget::Acquisition(uri)) => LinkHealth::Works(uri.clone()),
         // A customer-service link asks for nothing; a managed one that is not there was purged.
         (None, _) => LinkHealth::Fails(Cause::Deleted),
@@ -225,8 +240,13 @@ impl LinkFacts {
         })
     }
 
-    fn health(&self) -> LinkHealth {
-        match (&self.uri, self.state) {
+    /// By the address that the card itself gives, if it does: that one may have a scene.
+    fn health(&self, target: &WecomTarget) -> LinkHealth {
+        let uri = match target {
+            WecomTarget::Acquisition(uri) => Some(uri),
+            _ => self.uri.as_ref(),
+        };
+        match (uri, self.state) {
             _ if self.deleted => LinkHealth::Fails(Cause::Deleted),
             (Some(uri), LinkState::Active) => LinkHealth::Works(uri.clone()),
             (_, LinkState::Refused) => LinkHealth::Fails(Cause::Refused),
@@ -261,7 +281,7 @@ fn managed(target: &WecomTarget) -> Option<&str> {
 
 fn plain(target: &WecomTarget) -> Option<&str> {
     match target {
-        WecomTarget::Acquisition(uri) => Some(uri.as_str()),
+        WecomTarget::Acquisition(uri) => Some(uri.without_scene()),
         _ => None,
     }
 }

@@ -32,6 +32,8 @@ const IV: usize = 16;
 /// Random bytes before the message, and its length in bytes behind them.
 const RANDOM: usize = 16;
 const LENGTH: usize = 4;
+/// Digits of a signature.
+const SIGNATURE: usize = 40;
 /// What padding fills up to, in bytes; AES itself would do with 16.
 const PADDED: usize = 32;
 
@@ -132,6 +134,11 @@ impl Envelope {
         iv.copy_from_slice(&self.key[..IV]);
         iv
     }
+}
+
+/// Whether this has the form of a signature: 40 hexadecimal digits.
+pub fn may_sign(signature: &str) -> bool {
+    signature.len() == SIGNATURE && signature.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// The ciphertext in a posted body.

@@ -8,6 +8,9 @@ use serde::de::DeserializeOwned;
 pub const MAX_XML: usize = 64 * 1024;
 /// Elements within elements; WeCom's own go to 2.
 const MAX_DEPTH: u32 = 8;
+/// Tags, texts and the like in all; WeCom's own have fewer than a hundred. Small ones cost many
+/// times their bytes.
+const MAX_EVENTS: usize = 256;
 
 /// Not what WeCom sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,12 +29,12 @@ pub fn read<T: DeserializeOwned>(document: &[u8]) -> Result<T, Malformed> {
     de::from_str(text).map_err(|_| Malformed)
 }
 
-/// Whether this is one element with others and text in it, of no great depth, that names nothing
-/// which stands elsewhere.
+/// Whether this is one element with others and text in it, not many and of no great depth, that
+/// names nothing which stands elsewhere.
 fn is_plain(text: &str) -> bool {
     let mut reader = Reader::from_str(text);
     let (mut depth, mut roots) = (0_u32, 0_u32);
-    loop {
+    for _ in 0..=MAX_EVENTS {
         match reader.read_event() {
             Ok(Event::Start(_)) => {
                 roots += u32::from(depth == 0);
@@ -48,6 +51,7 @@ fn is_plain(text: &str) -> bool {
             return false;
         }
     }
+    false
 }
 
 /// The five entities that need no DTD, and characters by number.

@@ -1,7 +1,14 @@
 //! Gives the errors that tonic makes by itself a reason of our registry, and keeps its
-//! texts from the caller. They come before the handler, so always as a head alone.
+//! texts from the caller. They come before the handler, so as a head alone; but for an answer
+//! that is too large, which only its trailers tell.
 
-use axum::{body::Body, extract::Request, middleware::Next, response::Response};
+use axum::{
+    body::{Body, Bytes},
+    extract::Request,
+    middleware::Next,
+    response::Response,
+};
+use http_body::Frame;
 use http_body_util::BodyExt;
 use tonic::{Code, Status};
 
@@ -33,7 +40,7 @@ pub async fn mend(request: Request, next: Next) -> Response {
         return response;
     }
     let Some(status) = Status::from_header_map(response.headers()) else {
-        return response;
+        return response.map(|body| Body::new(body.map_frame(mend_trailers)));
     };
     if status.code() == Code::Unknown && status.message() == BROKEN_OFF {
         return Status::cancelled(BROKEN_OFF).into_http();
@@ -50,6 +57,24 @@ pub async fn mend(request: Request, next: Next) -> Response {
     }
     response
 }
+
+fn mend_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
+    let mut trailers = match frame.into_trailers() {
+        Ok(trailers) => trailers,
+        Err(frame) => return frame,
+    };
+    let code = Status::from_header_map(&trailers).map(|status| status.code());
+    if code == Some(Code::OutOfRange) && !trailers.contains_key(Status::GRPC_STATUS_DETAILS) {
+        // What does not fit into a header says nothing either way.
+        let _ = status::refusal(&app::bug(&TooLarge)).add_header(&mut trailers);
+    }
+    Frame::trailers(trailers)
+}
+
+/// Listings are cut before: a setting is too small for what one answer holds.
+#[derive(Debug, thiserror::Error)]
+#[error("an answer is larger than limits.max_response_bytes")]
+struct TooLarge;
 
 /// `None` for what needs no mending.
 fn ours(status: Status) -> Option<Refusal> {

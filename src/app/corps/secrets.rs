@@ -76,11 +76,14 @@ pub(super) struct Rotation {
     pub app_secret: Option<SecretString>,
     pub token: Option<SecretString>,
     pub key: Option<SecretString>,
+    /// Nothing is taken under what the callback had before.
+    pub drop_previous: bool,
 }
 
 impl Rotation {
     pub fn is_none(&self) -> bool {
-        self.app_secret.is_none() && self.token.is_none() && self.key.is_none()
+        let secrets = [&self.app_secret, &self.token, &self.key];
+        secrets.iter().all(|secret| secret.is_none()) && !self.drop_previous
     }
 
     /// Which ones, for the audit trail.
@@ -92,7 +95,12 @@ impl Rotation {
         ];
         let named = named.iter().filter(|(_, secret)| secret.is_some());
         let named: Vec<_> = named.map(|(name, _)| *name).collect();
-        format!("secrets={}", named.join(","))
+        let dropped = if self.drop_previous {
+            " previous=dropped"
+        } else {
+            ""
+        };
+        format!("secrets={}{dropped}", named.join(","))
     }
 
     pub fn of(self, old: Secrets, now: Micros) -> Secrets {
@@ -108,6 +116,9 @@ impl Rotation {
             let until = now + OVERLAP;
             new.previous.insert(0, Previous { token, key, until });
             new.previous.truncate(MOST);
+        }
+        if self.drop_previous {
+            new.previous.clear();
         }
         new
     }

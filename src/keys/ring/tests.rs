@@ -205,3 +205,13 @@ fn merchants_know_a_viewer_by_names_of_their_own() {
     let other = KeyRing::new(&KeyFile::new([8; 64])).unwrap();
     assert_ne!(of("klook"), other.viewer_of("klook", viewer));
 }
+
+#[test]
+fn two_merchants_know_a_contact_by_different_keys() {
+    let contact = [7; 16];
+    let of = |merchant| ring().contact_of(merchant, &contact);
+    assert_eq!(of("klook"), of("klook"));
+    assert_ne!(of("klook"), of("other"));
+    assert_ne!(of("klook"), contact);
+    assert_ne!(of("klook"), ring().contact_of("klook", &[8; 16]));
+}

@@ -16,6 +16,7 @@ on_both_engines!(
     a_corp_reads_back_as_written_without_its_secrets,
     secrets_are_sealed_wherever_they_are_kept,
     corps_are_listed_by_id_in_pages,
+    a_page_that_would_be_too_large_ends_before,
     the_limit_counts_corps_that_are_not_deleted,
 );
 
@@ -295,4 +296,41 @@ async fn the_limit_counts_corps_that_are_not_deleted(engine: Engine) {
     );
     api.delete_corp("one", "").await.unwrap();
     api.create_corp("two").await.unwrap();
+}
+
+async fn a_page_that_would_be_too_large_ends_before(engine: Engine) {
+    let mut api = Api::start(engine).await;
+    let crowd: Vec<_> = (0..800).map(|i| format!("merchants/{i:063}")).collect();
+    let mut made = Vec::new();
+    for i in 0..20 {
+        let mut request = create_corp(&format!("c{i:02}"));
+        request.corp.as_mut().unwrap().merchants = crowd.clone();
+        made.push(api.wecom.create_corp(request).await.unwrap().into_inner());
+    }
+    let (mut seen, mut pages, mut page_token) = (Vec::new(), 0, String::new());
+    loop {
+        let request = pb::ListCorpsRequest {
+            page_size: 100,
+            page_token,
+        };
+        let page = api.wecom.list_corps(request).await.unwrap().into_inner();
+        assert!(page.encoded_len() < 600 * 1024);
+        (seen, pages) = ([seen, page.corps].concat(), pages + 1);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!((seen, pages), (made, 3));
+}
+
+/// Which only an operator can mend.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_larger_than_the_setting_says_so() {
+    let mut api = Api::start_with(Engine::Sqlite, "[limits]\nmax_response_bytes = 1024\n").await;
+    let mut request = create_corp("klook");
+    let crowd = (0..100).map(|i| format!("merchants/m{i}"));
+    request.corp.as_mut().unwrap().merchants = crowd.collect();
+    let made = api.wecom.create_corp(request).await;
+    refused(made, Code::Internal, "INTERNAL");
 }

@@ -41,3 +41,19 @@ async fn a_card_that_cannot_be_purged_does_not_keep_the_others(engine: Engine) {
         assert_eq!(left, ["a", "c"]);
     }
 }
+
+/// More than are forgotten at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_callbacks_that_are_worked_off_are_forgotten_in_time() {
+    let api = Api::start(Engine::Sqlite).await;
+    let db = Database::connect(&api.server.scratch.url).await.unwrap();
+    let old = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
+        INSERT INTO callbacks (key, corp_no, time, body, attempts, next_time)
+        SELECT CAST(i AS blob), 1, 0, x'', 0, NULL FROM n";
+    db.execute_unprepared(old).await.unwrap();
+    api.server.app.sweep().await.unwrap();
+    let left = "SELECT count(*) FROM callbacks";
+    let left = sea_orm::Statement::from_string(db.get_database_backend(), left);
+    let left = db.query_one_raw(left).await.unwrap().unwrap();
+    assert_eq!(left.try_get_by_index::<i64>(0).unwrap(), 0);
+}

@@ -14,6 +14,7 @@ on_both_engines!(
     a_callback_worked_off_keeps_its_key_and_nothing_else,
     a_callback_put_off_comes_again_then,
     only_what_is_worked_off_is_forgotten,
+    so_many_are_forgotten_and_no_more,
 );
 
 const CORP: i64 = 7;
@@ -134,10 +135,28 @@ async fn only_what_is_worked_off_is_forgotten(engine: Engine) {
     let forgotten = stage
         .write(async |tx| {
             tx.callbacks_done(&done).await.unwrap();
-            tx.forget_callbacks(NOW + SECOND).await.unwrap()
+            tx.forget_callbacks(NOW + SECOND, 9).await.unwrap()
         })
         .await;
     assert_eq!(forgotten, 1);
     assert!(stage.put(1, NOW + SECOND).await, "nobody knows it any more");
     assert!(!stage.put(2, NOW).await && !stage.put(3, NOW).await);
+}
+
+async fn so_many_are_forgotten_and_no_more(engine: Engine) {
+    let stage = Stage::new(engine).await;
+    for n in 1..=3 {
+        stage.put(n, NOW).await;
+    }
+    let all = stage.due(NOW, 9).await;
+    let nos: Vec<_> = all.iter().map(|callback| callback.no).collect();
+    stage
+        .write(async |tx| tx.callbacks_done(&nos).await.unwrap())
+        .await;
+    for left in [2, 1, 0] {
+        let forgotten = stage
+            .write(async |tx| tx.forget_callbacks(NOW + SECOND, 2).await.unwrap())
+            .await;
+        assert_eq!(forgotten, left);
+    }
 }

@@ -16,7 +16,7 @@ use crate::{
     on_both_engines,
     support::{
         CardClient, Clock, Engine, PlacementClient, Scratch, ServingClient, TestServer,
-        create_card, get_menu, in_menu, on_note, phone, place, refused, tap, viewer,
+        create_card, create_corp, get_menu, in_menu, on_note, phone, place, refused, tap, viewer,
     },
 };
 
@@ -24,6 +24,8 @@ on_both_engines!(
     a_card_leads_by_a_link_that_is_managed_here,
     without_adds_left_the_link_steps_aside_and_comes_back,
     a_link_that_fails_steps_aside_and_says_why,
+    a_managed_link_by_its_address_fails_as_the_link_does,
+    a_managed_link_by_its_address_is_its_corps,
     a_corp_that_does_not_name_the_merchant_is_no_ones_to_use,
 );
 
@@ -108,6 +110,35 @@ impl Shop {
         }
     }
 
+    /// A card with nothing else than this contact, on a note.
+    async fn alone(&mut self, contact: pb::Contact) -> pb::Card {
+        let mut request = create_card("klook", "alone");
+        request.card.as_mut().unwrap().contacts = vec![contact];
+        let card = self.cards.create_card(request).await.unwrap();
+        let request = place("klook", "alone", "alone", on_note("n2"));
+        self.placements.create_placement(request).await.unwrap();
+        card.into_inner()
+    }
+
+    async fn delete_link(&mut self) {
+        let request = pb::DeleteAcquisitionLinkRequest {
+            name: LINK.into(),
+            ..Default::default()
+        };
+        self.corps.delete_acquisition_link(request).await.unwrap();
+    }
+
+    /// What is on this note.
+    async fn on_note(&mut self, note: &str) -> pb::note_capsule_result::Outcome {
+        let request = pb::BatchGetNoteCapsulesRequest {
+            notes: vec![format!("notes/{note}")],
+            viewer: viewer(),
+        };
+        let answer = self.serving.batch_get_note_capsules(request).await;
+        let result = answer.unwrap().into_inner().results.remove(0);
+        result.outcome.unwrap()
+    }
+
     async fn menu(&mut self) -> pb::GetChatMenuResponse {
         let menu = self.serving.get_chat_menu(get_menu("klook")).await;
         menu.unwrap().into_inner()
@@ -135,13 +166,7 @@ impl Shop {
 
     /// The kind on the note.
     async fn capsule(&mut self) -> &'static str {
-        let request = pb::BatchGetNoteCapsulesRequest {
-            notes: vec!["notes/n1".into()],
-            viewer: viewer(),
-        };
-        let answer = self.serving.batch_get_note_capsules(request).await;
-        let result = answer.unwrap().into_inner().results.remove(0);
-        match result.outcome.unwrap() {
+        match self.on_note("n1").await {
             pb::note_capsule_result::Outcome::Item(item) => item.kind().as_str_name(),
             other => panic!("{other:?}"),
         }
@@ -190,12 +215,25 @@ impl Shop {
 
 fn managed(link: &str, fallback: &str) -> pb::Contact {
     use pb::wecom_contact::Target;
+    contact(pb::WecomContact {
+        target: Some(Target::AcquisitionLink(link.into())),
+        fallback_kf_uri: fallback.into(),
+        ..Default::default()
+    })
+}
+
+/// A link by its address, and the corp that is named with it.
+fn bare(uri: &str, corp: &str) -> pb::Contact {
+    contact(pb::WecomContact {
+        corp: corp.into(),
+        target: Some(pb::wecom_contact::Target::AcquisitionUri(uri.into())),
+        ..Default::default()
+    })
+}
+
+fn contact(wecom: pb::WecomContact) -> pb::Contact {
     pb::Contact {
-        details: Some(pb::contact::Details::Wecom(pb::WecomContact {
-            target: Some(Target::AcquisitionLink(link.into())),
-            fallback_kf_uri: fallback.into(),
-            ..Default::default()
-        })),
+        details: Some(pb::contact::Details::Wecom(wecom)),
         ..Default::default()
     }
 }
@@ -233,11 +271,7 @@ async fn without_adds_left_the_link_steps_aside_and_comes_back(engine: Engine) {
     assert_eq!(shop.capsule().await, "WECOM");
 
     // Another card has nothing else.
-    let mut alone = create_card("klook", "alone");
-    alone.card.as_mut().unwrap().contacts = vec![managed(LINK, "")];
-    shop.cards.create_card(alone).await.unwrap();
-    let request = place("klook", "alone", "alone", on_note("n2"));
-    shop.placements.create_placement(request).await.unwrap();
+    shop.alone(managed(LINK, "")).await;
 
     shop.fake.drain(CORP_ID);
     shop.menu_of(&["PHONE"]).await;
@@ -308,6 +342,65 @@ async fn a_link_that_fails_steps_aside_and_says_why(engine: Engine) {
     assert!(shop.tap(&token).await.unwrap().starts_with(&shop.uri()));
 }
 
+async fn a_managed_link_by_its_address_fails_as_the_link_does(engine: Engine) {
+    use pb::note_capsule_result::Outcome;
+    let mut shop = Shop::open(engine).await;
+    let uri = format!("{}?comp_scene=YWI%3D", shop.uri());
+    shop.alone(bare(&uri, "corps/klook")).await;
+    let Outcome::Item(item) = shop.on_note("n2").await else {
+        panic!("not served");
+    };
+    let token = &item.tap_token;
+    let tapped = shop.tap(token).await.unwrap();
+    assert_eq!(tapped, format!("{uri}&customer_channel={token}"));
+    let before = shop.server.clock.now();
+    shop.server.clock.advance(Duration::from_secs(1));
+
+    shop.delete_link().await;
+    let tapped = shop.tap(token).await;
+    refused(tapped, Code::FailedPrecondition, "LINK_UNAVAILABLE");
+    let served = shop.on_note("n2").await;
+    assert!(matches!(served, Outcome::Absence(_)), "{served:?}");
+    assert_eq!(shop.reason_at(None).await, "LINK_UNAVAILABLE");
+    let then = shop.server.clock.now();
+    shop.server.clock.advance(Duration::from_secs(1));
+    assert_eq!(shop.reason_at(Some(then)).await, "LINK_UNAVAILABLE");
+    assert_eq!(
+        shop.reason_at(Some(before)).await,
+        "ERROR_REASON_UNSPECIFIED"
+    );
+}
+
+async fn a_managed_link_by_its_address_is_its_corps(engine: Engine) {
+    let mut shop = Shop::open(engine).await;
+    let uri = shop.uri();
+    let card = shop.alone(bare(&uri, "")).await;
+    assert_eq!(wecom_of(&card).corp, "corps/klook");
+    let update = |contact| pb::UpdateCardRequest {
+        card: Some(pb::Card {
+            name: card.name.clone(),
+            contacts: vec![contact],
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let mut other = create_corp("other");
+    other.corp.as_mut().unwrap().merchants = vec!["merchants/klook".into()];
+    shop.corps.create_corp(other).await.unwrap();
+    let made = shop.cards.update_card(update(bare(&uri, "corps/other")));
+    refused(made.await, Code::FailedPrecondition, "CORP_NOT_OPEN");
+    let scene = format!("{uri}?comp_scene=YWI%3D");
+    let card = shop.cards.update_card(update(bare(&scene, ""))).await;
+    assert_eq!(wecom_of(card.unwrap().get_ref()).corp, "corps/klook");
+
+    shop.delete_link().await;
+    assert_eq!(shop.reason_at(None).await, "LINK_UNAVAILABLE");
+    for corp in ["", "corps/klook"] {
+        let made = shop.cards.update_card(update(bare(&uri, corp))).await;
+        refused(made, Code::FailedPrecondition, "CORP_NOT_OPEN");
+    }
+}
+
 async fn a_corp_that_does_not_name_the_merchant_is_no_ones_to_use(engine: Engine) {
     let mut shop = Shop::open(engine).await;
     for (merchant, link) in [
@@ -322,14 +415,7 @@ async fn a_corp_that_does_not_name_the_merchant_is_no_ones_to_use(engine: Engine
     }
     // Nor by the link's bare address.
     let mut request = create_card("other", "main");
-    let bare = pb::wecom_contact::Target::AcquisitionUri(shop.uri());
-    request.card.as_mut().unwrap().contacts = vec![pb::Contact {
-        details: Some(pb::contact::Details::Wecom(pb::WecomContact {
-            target: Some(bare),
-            ..Default::default()
-        })),
-        ..Default::default()
-    }];
+    request.card.as_mut().unwrap().contacts = vec![bare(&shop.uri(), "")];
     let made = shop.cards.create_card(request).await;
     refused(made, Code::FailedPrecondition, "CORP_NOT_OPEN");
 

@@ -1,17 +1,26 @@
 //! Many callbacks at once, and senders that dawdle.
 
+use axum::body::{Body, Bytes};
+use futures_util::{StreamExt, future::join, stream};
+use http::Request;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinSet,
     time::sleep,
 };
+use tonic::transport::{Channel, Endpoint};
+use tower::ServiceExt;
 
 use super::*;
+
+/// An address with what may be a signature.
+const SIGNED: &str = "/wecom/callback/klook?msg_signature=0123456789abcdef0123456789abcdef01234567";
 
 /// A post that goes no further than this.
 async fn stalled(door: &Door, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(door.server.http).await.unwrap();
-    let head = "POST /wecom/callback/klook?a=b HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n";
+    let head = format!("POST {SIGNED} HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(body.as_bytes()).await.unwrap();
     stream
@@ -42,6 +51,79 @@ async fn stalled_callbacks_keep_nobody_out() {
     }
     assert!(began.elapsed() < Duration::from_secs(4), "for a second");
     Door::counted(&door.metrics().await, "UNREAD", "late", 200);
+}
+
+/// Posts on one HTTP/2 connection whose last byte does not come; each is followed by another.
+async fn stall_streams(channel: Channel) {
+    let mut streams = JoinSet::new();
+    for _ in 0..128 {
+        let channel = channel.clone();
+        streams.spawn(async move {
+            loop {
+                let begun = stream::iter([Ok::<_, std::io::Error>(Bytes::from("<xml"))]);
+                let body = Body::from_stream(begun.chain(stream::pending()));
+                let request = Request::post(SIGNED).body(tonic::body::Body::new(body));
+                let _ = channel.clone().oneshot(request.unwrap()).await;
+            }
+        });
+    }
+    streams.join_next().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stalled_streams_keep_nobody_out() {
+    let door = Door::open(Engine::Sqlite, "").await;
+    let mut stalls = JoinSet::new();
+    for _ in 0..8 {
+        let endpoint = Endpoint::from_shared(format!("http://{}", door.server.http));
+        stalls.spawn(stall_streams(endpoint.unwrap().connect().await.unwrap()));
+    }
+    sleep(Duration::from_millis(500)).await;
+    let echo: String = byte_serialize(ECHO.as_bytes()).collect();
+    let echo = format!("{ECHO_QUERY}&echostr={echo}");
+    for n in 0..20 {
+        let add = door.added(&format!("wo-{n}"));
+        let (told, read) = join(door.tell(&add), door.get("klook", &echo)).await;
+        assert_eq!((told, read.0), (200, 200));
+        sleep(Duration::from_millis(50)).await;
+    }
+    let metrics = door.metrics().await;
+    assert!(
+        metrics.contains("outcome=\"late\""),
+        "they stall: {metrics}"
+    );
+    assert!(!metrics.contains("outcome=\"shed\""), "{metrics}");
+}
+
+/// Those that were read wait in so many places.
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_without_a_place_are_shed_and_counted() {
+    let door = Door::open(Engine::Sqlite, "").await;
+    let writing = door.server.app.store.begin().await.unwrap();
+    let tells = join_all((0..600).map(async |n| door.tell(&door.added(&format!("wo-{n}"))).await));
+    let free = async {
+        sleep(Duration::from_secs(2)).await;
+        let metrics = door.metrics().await;
+        writing.rollback().await.unwrap();
+        metrics
+    };
+    let (told, metrics) = join(tells, free).await;
+    assert!(metrics.contains("outcome=\"shed\""), "{metrics}");
+    let refused = told.iter().filter(|status| **status == 503).count();
+    assert!(refused >= 88, "512 places for 600: {refused}");
+}
+
+/// SQLite's one writer is another's for longer than a call waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_waits_for_the_writer_until_wecom_does_not() {
+    let door = Door::open(Engine::Sqlite, "").await;
+    let writing = door.server.app.store.begin().await.unwrap();
+    let free = async {
+        sleep(Duration::from_secs(2)).await;
+        writing.rollback().await.unwrap();
+    };
+    let (told, ()) = join(door.tell(&door.added(USER)), free).await;
+    assert_eq!((told, door.rows().await), (200, 1));
 }
 
 /// While the store stands still there is no turn for most of them.

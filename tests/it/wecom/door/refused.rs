@@ -93,6 +93,7 @@ async fn what_is_no_callback_is_refused() {
     let laughs = format!("<!DOCTYPE xml [<!ENTITY l0 \"ha\">{laughs}]>");
     let add = door.added(USER);
     let deep = format!("{}{}", "<a>".repeat(5000), "</a>".repeat(5000));
+    let wide = "<a/>".repeat(256);
     let began = Instant::now();
     for message in [
         "hello".to_owned(),
@@ -101,6 +102,7 @@ async fn what_is_no_callback_is_refused() {
         format!("{laughs}{add}"),
         laughs.clone() + &add.replace(STATE, "]]>&l9;<![CDATA["),
         add.replace("<xml>", &format!("<xml>{deep}")),
+        add.replace("<xml>", &format!("<xml>{wide}")),
         add.replace("</xml>", ""),
         add.replace(USER, &"w".repeat(257)),
     ] {
@@ -113,6 +115,7 @@ async fn what_is_no_callback_is_refused() {
         ("hello".into(), 400),
         (format!("{laughs}{body}"), 400),
         (body.replace("<xml>", &format!("<xml>{deep}")), 400),
+        (body.replace("<xml>", &format!("<xml>{wide}")), 400),
         (body.replace("Encrypt", "Other"), 400),
         (to_post(CORP_ID, "not base64"), 403),
         (format!("{body}{}", " ".repeat(64 * 1024)), 413),
@@ -124,6 +127,11 @@ async fn what_is_no_callback_is_refused() {
         );
     }
     assert!(began.elapsed() < Duration::from_secs(10));
+    // What has no signature is not looked at.
+    for unsigned in ["", "msg_signature=0", &query.replacen('=', "=x", 1)] {
+        let answer = door.post("klook", unsigned, "hello".into()).await;
+        assert_eq!(answer.status(), 403, "{unsigned}");
+    }
     let put = door
         .client
         .put(door.url("klook", &query))

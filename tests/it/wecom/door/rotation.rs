@@ -5,6 +5,7 @@ use super::*;
 on_both_engines!(
     the_secrets_before_a_rotation_hold_for_a_day,
     a_rotation_in_two_steps_loses_no_callback,
+    of_keys_that_leaked_nothing_is_taken_from_then_on,
 );
 
 async fn the_secrets_before_a_rotation_hold_for_a_day(engine: Engine) {
@@ -85,4 +86,46 @@ async fn a_rotation_in_two_steps_loses_no_callback(engine: Engine) {
         assert_eq!(tell(&envelope("another", &key(n))).await, status);
     }
     assert_eq!(tell(&between).await, 403, "there are four before, no more");
+}
+
+async fn of_keys_that_leaked_nothing_is_taken_from_then_on(engine: Engine) {
+    let door = Door::open(engine, "").await;
+    let mut corps = WecomServiceClient::new(door.server.channel().await);
+    let mut rotate = async |token: &str, drop_previous_secrets| {
+        let request = pb::UpdateCorpRequest {
+            corp: Some(pb::Corp {
+                name: "corps/klook".into(),
+                callback_token: token.into(),
+                ..Default::default()
+            }),
+            drop_previous_secrets,
+            ..Default::default()
+        };
+        corps.update_corp(request).await.unwrap();
+    };
+    let envelope = |token: &str| Envelope::new(token.into(), &KEY.into()).unwrap();
+    let tell = async |token: &str| {
+        let add = door.added(&format!("wo-{token}"));
+        door.tell_as(&envelope(token), CORP_ID, &add).await
+    };
+    rotate("second", false).await;
+    assert_eq!((tell(TOKEN).await, tell("second").await), (200, 200));
+    rotate("third", true).await;
+    for (token, status) in [(TOKEN, 403), ("second", 403), ("third", 200)] {
+        assert_eq!(tell(token).await, status, "{token}");
+    }
+    // Also afterwards, with nothing new.
+    rotate("fourth", false).await;
+    assert_eq!(tell("third").await, 200);
+    rotate("", true).await;
+    assert_eq!((tell("third").await, tell("fourth").await), (403, 200));
+    let store = &door.server.app.store;
+    let audit = store.reads().audit_of("corps/klook").await.unwrap();
+    let details: Vec<_> = audit.iter().skip(1).map(|row| &*row.detail).collect();
+    let rotated = "secrets=callback_token";
+    let dropped = "secrets=callback_token previous=dropped";
+    assert_eq!(
+        details,
+        [rotated, dropped, rotated, "secrets= previous=dropped"]
+    );
 }
