@@ -2,27 +2,19 @@
 //! noughts", looked like (`l38OOOO2468`), and pulled apart by anything. What makes a telephone
 //! number is here; what a number means beside which word is for the rules.
 
+mod run;
+
 use std::collections::HashMap;
 
 use serde::Deserialize;
 
+use self::run::Run;
 use super::{fold::Folded, hits::Hit, scan::Work};
 
 /// Longest gap between two digits of a number, in characters.
 const MAX_GAP: usize = 4;
 /// Digits of a mainland mobile number.
 const MOBILE: usize = 11;
-/// Ways people group the digits of a mobile number.
-const GROUPS: [&[usize]; 8] = [
-    &[3, 4, 4],
-    &[3, 8],
-    &[7, 4],
-    &[3, 3, 5],
-    &[4, 3, 4],
-    &[4, 4, 3],
-    &[5, 6],
-    &[3, 2, 2, 4],
-];
 
 /// What stands for one digit.
 #[derive(Debug, Deserialize)]
@@ -134,8 +126,9 @@ impl Digits {
     /// A Latin run: digits as they are, a word that means one, or letters that look like some.
     fn latin(&self, text: &Folded, run: std::ops::Range<usize>, cells: &mut Vec<Cell>) {
         let chars: String = run.clone().filter_map(|i| text.solid(i)).collect();
-        if let Some(&value) = self.words.get(&chars) {
-            cells.push(Cell::new(value, Hit::new(run), false, false));
+        if let Some(values) = self.syllables(&chars) {
+            let hit = Hit::new(run);
+            cells.extend(values.map(|value| Cell::new(value, hit, false, false)));
             return;
         }
         if let Some(value) = self.lone_letters(&chars) {
@@ -156,6 +149,22 @@ impl Digits {
         }
     }
 
+    /// Words for digits and nothing else, written as one: `qiqiba`.
+    fn syllables(&self, chars: &str) -> Option<impl Iterator<Item = u8> + use<>> {
+        let mut values = Vec::new();
+        let mut rest = chars;
+        while !rest.is_empty() {
+            let here = self
+                .words
+                .iter()
+                .filter(|(word, _)| rest.starts_with(*word));
+            let (word, &value) = here.max_by_key(|(word, _)| word.len())?;
+            values.push(value);
+            rest = &rest[word.len()..];
+        }
+        Some(values.into_iter())
+    }
+
     /// One letter that hints at a digit, alone or a few times: `OOO`.
     fn lone_letters(&self, chars: &str) -> Option<u8> {
         let first = chars.chars().next()?;
@@ -172,7 +181,10 @@ impl Digits {
         };
         if matches!(text.solid(at), Some('个')) {
             let count = cells.last().filter(|cell| cell.hit.end as usize == at);
-            let named = (at + 1..at + 3).find_map(|i| Some((i, digit(i)?.0)));
+            let spelled = |i: usize| text.gap(i).is_empty() && !is_ascii(text, i);
+            let named = digit(at + 1).map(|(value, _)| (at + 1, value));
+            let named =
+                named.or_else(|| Some((at + 2, digit(at + 2).filter(|_| spelled(at + 2))?.0)));
             if let (Some(count), Some((last, value))) = (count.copied(), named) {
                 cells.pop();
                 let hit = Hit::new(count.hit.start as usize..last + 1);
@@ -200,137 +212,6 @@ impl Cell {
     }
 }
 
-/// Digits that belong together.
-struct Run<'a> {
-    text: &'a Folded,
-    cells: &'a [Cell],
-}
-
-impl<'a> Run<'a> {
-    fn new(text: &'a Folded, cells: &'a [Cell]) -> Self {
-        Self { text, cells }
-    }
-
-    fn shapes(&self, found: &mut Vec<(Shape, Hit)>, work: &mut Work) {
-        let before = found.len();
-        let mut at = 0;
-        while at < self.cells.len() {
-            work.step(MOBILE);
-            if let Some((shape, length)) = self.phone(at) {
-                found.push((shape, self.hit(at, at + length)));
-                at += length;
-            } else {
-                at += 1;
-            }
-        }
-        if found.len() == before {
-            found.extend(self.number().map(|hit| (Shape::Number, hit)));
-        }
-    }
-
-    fn hit(&self, start: usize, end: usize) -> Hit {
-        self.cells[start].hit.join(self.cells[end - 1].hit)
-    }
-
-    /// A telephone number that begins at a digit, and how many digits it has.
-    fn phone(&self, at: usize) -> Option<(Shape, usize)> {
-        if !self.is_edge(at) {
-            return None;
-        }
-        if self.is_abroad(at) {
-            return Some((Shape::Phone, self.cells.len() - at));
-        }
-        let code = usize::from(self.starts(at, &[8, 6])) * 2;
-        if self.is_mobile(at + code) && (code == 0 || self.cells.len() >= at + code + MOBILE) {
-            return Some((Shape::Phone, code + MOBILE));
-        }
-        let length = self.landline(at)?;
-        let mobile_abroad = length == MOBILE && self.groups(&self.cells[at..]) == [3, 4, 4];
-        let shape = if mobile_abroad {
-            Shape::Phone
-        } else {
-            Shape::Landline
-        };
-        Some((shape, length))
-    }
-
-    fn starts(&self, at: usize, digits: &[u8]) -> bool {
-        self.cells[at..].len() >= digits.len()
-            && self.cells[at..]
-                .iter()
-                .zip(digits)
-                .all(|(cell, &digit)| cell.value == digit)
-    }
-
-    /// Whether no digit touches from the left (`at` may be the end), and no long word.
-    fn is_edge(&self, at: usize) -> bool {
-        let apart = self.cells.get(at).is_none_or(|cell| !cell.joined) || at == 0;
-        apart && (at > 0 || letters_before(self.text, self.cells[0].hit.start as usize) <= 2)
-    }
-
-    fn is_mobile(&self, at: usize) -> bool {
-        let Some(cells) = self.cells.get(at..at + MOBILE) else {
-            return false;
-        };
-        let hints = cells.iter().filter(|cell| cell.hint).count();
-        cells[0].value == 1
-            && (3..=9).contains(&cells[1].value)
-            && hints <= MOBILE - 3
-            && self.is_edge(at + MOBILE)
-            && self.is_even(cells)
-    }
-
-    /// A plus sign and 8 to 15 digits.
-    fn is_abroad(&self, at: usize) -> bool {
-        let first = self.cells[at].hit.start as usize;
-        let rest = &self.cells[at..];
-        first > 0
-            && self.text.solid(first - 1) == Some('+')
-            && self.text.gap(first).is_empty()
-            && (8..=15).contains(&rest.len())
-            && (rest.len() >= 10 || rest[1..].iter().any(|cell| !cell.joined))
-    }
-
-    /// A nought, then 10 to 12 digits in all, in at most three groups.
-    fn landline(&self, at: usize) -> Option<usize> {
-        let rest = &self.cells[at..];
-        let plain =
-            rest[0].value == 0 && (10..=12).contains(&rest.len()) && self.groups(rest).len() <= 3;
-        (plain && self.is_even(rest)).then_some(rest.len())
-    }
-
-    /// Whether the digits are parted as one number would be: not at all, in usual groups, or
-    /// always by the same; numerals that are no ASCII are never parted by chance.
-    fn is_even(&self, cells: &[Cell]) -> bool {
-        if cells.iter().any(|cell| !cell.ascii) {
-            return true;
-        }
-        let mut gaps = cells[1..].iter().filter(|cell| !cell.joined);
-        let gap = |cell: &Cell| self.text.gap(cell.hit.start as usize);
-        let first = gaps.next().map(gap);
-        gaps.all(|cell| Some(gap(cell)) == first) || GROUPS.contains(&self.groups(cells).as_slice())
-    }
-
-    /// The lengths of the groups that digits come in.
-    fn groups(&self, cells: &[Cell]) -> Vec<usize> {
-        let mut groups: Vec<usize> = Vec::new();
-        for (i, cell) in cells.iter().enumerate() {
-            match groups.last_mut() {
-                Some(last) if cell.joined && i > 0 => *last += 1,
-                _ => groups.push(1),
-            }
-        }
-        groups
-    }
-
-    fn number(&self) -> Option<Hit> {
-        let first = self.cells.iter().position(|cell| !cell.hint)?;
-        let last = self.cells.iter().rposition(|cell| !cell.hint)?;
-        let cells = &self.cells[first..=last];
-        ((5..=12).contains(&cells.len()) && self.is_even(cells)).then(|| self.hit(first, last + 1))
-    }
-}
-
 /// Whether two digits are of one run: nothing between them but a short gap and glue.
 fn continues(text: &Folded, bridged: &[bool], before: Cell, next: Cell) -> bool {
     let (from, to) = (before.hit.end as usize, next.hit.start as usize);
@@ -349,6 +230,10 @@ fn continues(text: &Folded, bridged: &[bool], before: Cell, next: Cell) -> bool 
     })
 }
 
+fn is_ascii(text: &Folded, at: usize) -> bool {
+    text.solid(at).is_some_and(|c| c.is_ascii())
+}
+
 /// The end of the run of ASCII letters and digits that begins here.
 fn token_end(text: &Folded, start: usize) -> usize {
     let mut at = start;
@@ -358,18 +243,6 @@ fn token_end(text: &Folded, start: usize) -> usize {
         at += 1;
     }
     at
-}
-
-/// Letters that touch a solid character from the left, three at most.
-fn letters_before(text: &Folded, at: usize) -> usize {
-    (1..=3usize.min(at))
-        .take_while(|back| {
-            matches!(text.gap(at - back + 1), [] | ['-' | '_'])
-                && text
-                    .solid(at - back)
-                    .is_some_and(|c| c.is_ascii_alphabetic())
-        })
-        .count()
 }
 
 /// Digits and letters that look like some: `0OOO`, or eleven with five digits among them.

@@ -8,6 +8,7 @@
 //! Not read: Micro QR, WeChat's round mini-program codes, bar codes.
 
 mod open;
+mod read;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ mod threshold;
 pub struct Limits {
     /// Bytes of the file.
     pub bytes: usize,
-    /// Width times height. Half as many where a channel has 16 bits.
+    /// Width times height. Fewer where channels have 16 bits: four bytes a pixel.
     pub pixels: u32,
 }
 
@@ -59,7 +60,7 @@ pub enum PictureError {
 pub fn codes(bytes: &[u8], limits: Limits) -> Result<Vec<Code>, PictureError> {
     let mut found = search::Found::default();
     for picture in open::open(bytes, limits)? {
-        search::search(picture, &mut found);
+        search::search(&picture, &mut found);
     }
     Ok(found.codes())
 }

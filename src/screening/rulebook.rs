@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::{
     finding::Verdict,
@@ -129,15 +130,33 @@ impl Rulebook {
             check(name, &file, &mut ids)?;
             merge(&mut whole, file);
         }
-        compile(whole, own_hosts).map_err(|(entry, problem)| {
+        let compiled = compile(whole, own_hosts).map_err(|(entry, problem)| {
             let file = files.iter().find(|(_, content)| content.contains(&*entry));
             RulebookError::new(file.map_or("rules", |(name, _)| name), &entry, problem)
+        })?;
+        Ok(Self {
+            version: format!("{}-{}", compiled.version, digest(files)),
+            ..compiled
         })
     }
 
+    /// As the files have it, and a digest of them: other rules have another version.
     pub fn version(&self) -> &str {
         &self.version
     }
+}
+
+/// Eight hexadecimal digits.
+fn digest(files: &[(&str, &str)]) -> String {
+    let mut digest = Sha256::new();
+    for (_, content) in files {
+        digest.update(content.as_bytes());
+    }
+    let digest = digest.finalize();
+    digest[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// What can be said of each entry alone.

@@ -183,9 +183,10 @@ fn placed(place: &Place, text: &Folded, span: Range<usize>) -> Finding {
     }
 }
 
-/// The gravest finding of each place, in the order of the text.
+/// The gravest finding of each place, in the order of the text; of equals the one that carries a
+/// contact, for on a card that alone counts.
 fn gravest(mut findings: Vec<Finding>) -> Vec<Finding> {
-    findings.sort_by_key(|f| std::cmp::Reverse((f.verdict, f.span.len())));
+    findings.sort_by_key(|f| std::cmp::Reverse((f.verdict, f.carries, f.span.len())));
     let mut kept: Vec<Finding> = Vec::new();
     for finding in findings {
         let covered = kept

@@ -26,9 +26,9 @@ pub struct ListData {
     pub why: String,
     /// Patterns: `[微薇]信` and `(加|添加)信`; `?` makes what is before it optional.
     pub terms: Vec<String>,
-    /// A hit hides every shorter hit of another list that it touches.
+    /// A hit hides hits of other lists.
     #[serde(default)]
-    pub shields: bool,
+    pub shields: Option<Shield>,
     /// A term may run into a handle: `vxmoon88`.
     #[serde(default)]
     pub opens: bool,
@@ -37,10 +37,20 @@ pub struct ListData {
     pub apart: bool,
 }
 
+/// Which hits a hit hides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shield {
+    /// Shorter ones that it touches.
+    Touched,
+    /// Those that begin in its midst.
+    Begun,
+}
+
 #[derive(Debug)]
 struct Term {
     sources: Vec<Source>,
-    shields: bool,
+    shields: Option<Shield>,
     opens: bool,
     apart: bool,
     /// Solid characters before which the term itself has a gap.
@@ -91,21 +101,18 @@ impl Terms {
         Ok(Self { automaton, terms })
     }
 
-    /// Adds every hit, save those that a longer, shielding one touches.
+    /// Adds every hit, save those that a longer one hides.
     pub fn search(&self, text: &Folded, hits: &mut Hits, work: &mut Work) {
         let found = self.find(text, work);
-        let mut shield = vec![0; text.len()];
-        for (hit, _) in found.iter().filter(|(_, term)| term.shields) {
-            for cell in &mut shield[hit.range()] {
-                *cell = hit.len().max(*cell);
-            }
-        }
+        let touched = touched(&found, text.len());
+        let midst = midst(&found, text.len());
         for (hit, term) in found {
             work.step(hit.range().len());
-            if shield[hit.range()]
+            let hidden = touched[hit.range()]
                 .iter()
-                .all(|&length| length <= hit.len())
-            {
+                .any(|&length| length > hit.len())
+                || midst[hit.start as usize];
+            if !hidden {
                 for &source in &term.sources {
                     hits.add(source, hit);
                 }
@@ -133,6 +140,35 @@ impl Terms {
         }
         found
     }
+}
+
+/// For each character the length of the longest hit there that hides what it touches.
+fn touched(found: &[(Hit, &Term)], length: usize) -> Vec<u32> {
+    let mut longest = vec![0; length];
+    for (hit, _) in shields(found, Shield::Touched) {
+        for cell in &mut longest[hit.range()] {
+            *cell = hit.len().max(*cell);
+        }
+    }
+    longest
+}
+
+/// Where a hit may not begin.
+fn midst(found: &[(Hit, &Term)], length: usize) -> Vec<bool> {
+    let mut midst = vec![false; length];
+    for (hit, _) in shields(found, Shield::Begun) {
+        midst[hit.range()][1..].fill(true);
+    }
+    midst
+}
+
+fn shields<'a, 'b>(
+    found: &'a [(Hit, &'b Term)],
+    kind: Shield,
+) -> impl Iterator<Item = &'a (Hit, &'b Term)> {
+    found
+        .iter()
+        .filter(move |(_, term)| term.shields == Some(kind))
 }
 
 impl Term {
@@ -176,8 +212,9 @@ impl Term {
         if separated(text.gap(end), self.tail) {
             return run || self.tail > 2 || text.gap(end) != ['-'];
         }
-        let letter = text.solid(end).is_some_and(|c| c.is_ascii_alphabetic());
-        (self.tail > 1 && !letter) || (self.opens && run)
+        let digit = |at| text.solid(at).is_some_and(|c: char| c.is_ascii_digit());
+        let parts = digit(end) && !digit(end - 1);
+        (self.tail > 1 && parts) || (self.opens && run)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use image::{
-    DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Rgba, RgbaImage, imageops,
+    DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Luma, Pixel, RgbaImage,
 };
 
 use super::{Limits, PictureError};
@@ -16,7 +16,7 @@ const DEPTH: u64 = 4;
 /// The picture in gray; twice where one sees through it, on white and on black.
 pub fn open(bytes: &[u8], limits: Limits) -> Result<Vec<GrayImage>, PictureError> {
     let picture = decode(bytes, limits)?;
-    if is_opaque(&picture) {
+    if !picture.color().has_alpha() {
         return Ok(vec![picture.into_luma8()]);
     }
     let picture = picture.into_rgba8();
@@ -46,12 +46,12 @@ fn decode(bytes: &[u8], limits: Limits) -> Result<DynamicImage, PictureError> {
     DynamicImage::from_decoder(decoder).map_err(|_| PictureError::Broken)
 }
 
-fn is_opaque(picture: &DynamicImage) -> bool {
-    !picture.color().has_alpha()
-}
-
-fn on(picture: &RgbaImage, page: u8) -> GrayImage {
-    let mut whole = RgbaImage::from_pixel(picture.width(), picture.height(), Rgba([page; 4]));
-    imageops::overlay(&mut whole, picture, 0, 0);
-    DynamicImage::from(whole).into_luma8()
+/// What one sees of the picture on a page of this gray.
+fn on(picture: &RgbaImage, page: u32) -> GrayImage {
+    GrayImage::from_fn(picture.width(), picture.height(), |x, y| {
+        let pixel = picture.get_pixel(x, y);
+        let alpha = u32::from(pixel.0[3]);
+        let shown = u32::from(pixel.to_luma().0[0]) * alpha + page * (255 - alpha);
+        Luma([(shown / 255) as u8])
+    })
 }

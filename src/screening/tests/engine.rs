@@ -56,3 +56,39 @@ fn tokens_are_runs_of_sixty_four() {
 fn findings_are_sixteen_at_most() {
     assert_eq!(BOOK.text(&"1234567@qq.com ".repeat(100)).len(), 16);
 }
+
+#[test]
+fn harmless_links_in_front_hide_no_bad_one() {
+    let bad = "https://u.wechat.com/abc";
+    let own = "https://xhslink.com/a?u=".repeat(20);
+    assert_eq!(leads(&format!("{own}{bad}")), Some(Category::WechatId));
+    for front in ["https://xhslink.com/a ", "shop@b.cn "] {
+        let findings = BOOK.text(&format!("{}{bad}", front.repeat(40)));
+        let found = |finding: &Finding| finding.category == Category::WechatId;
+        assert!(findings.iter().any(found), "{front}: {findings:?}");
+    }
+}
+
+#[test]
+fn a_question_that_holds_a_negation_is_no_warning() {
+    for (text, found) in [
+        ("能不能私下走", true),
+        ("要不要私下走", true),
+        ("我们不能私下走", false),
+    ] {
+        assert_eq!(!BOOK.text(text).is_empty(), found, "{text}");
+    }
+}
+
+#[test]
+fn digits_are_read_however_they_are_told() {
+    for text in [
+        "138零零零零qiqiba八",
+        "139四个鸡蛋6688",
+        "幺七七～洞洞洞洞～拐拐勾勾",
+    ] {
+        let findings = BOOK.text(text);
+        let found = findings.first().map(|finding| finding.category);
+        assert_eq!(found, Some(Category::Phone), "{text}");
+    }
+}

@@ -80,13 +80,15 @@ fn an_unknown_category_is_refused() {
 }
 
 #[test]
-fn a_sound_rulebook_has_its_version() {
-    assert_eq!(
-        Rulebook::parse(&[("some.toml", LISTS)], &[])
-            .unwrap()
-            .version(),
-        "1"
-    );
+fn other_rules_have_another_version() {
+    let version = |text: &str| {
+        let book = Rulebook::parse(&[("some.toml", text)], &[]).unwrap();
+        book.version().to_owned()
+    };
+    let one = version(LISTS);
+    assert!(one.starts_with("1-") && one.len() == 10, "{one}");
+    assert_eq!(one, version(LISTS));
+    assert_ne!(one, version(&LISTS.replace("然后", "接着")));
 }
 
 #[test]

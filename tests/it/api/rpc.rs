@@ -20,6 +20,8 @@ pub struct Method {
     /// The right in its comment, or in its service's.
     pub scope: String,
     pub comment: String,
+    /// Whether its answers are a stream, which may have no end.
+    streams: bool,
     input: DescriptorProto,
 }
 
@@ -63,6 +65,7 @@ pub fn methods() -> Vec<Method> {
                     path: format!("/mingpian.v1.{}/{}", service.name(), method.name()),
                     scope,
                     comment: own,
+                    streams: method.server_streaming(),
                     input: (**messages.iter().find(|m| m.name() == input).unwrap()).clone(),
                 });
             }
@@ -101,7 +104,7 @@ impl Method {
         u64::try_from(field.number()).unwrap()
     }
 
-    /// Calls it; `token` goes into `authorization`.
+    /// Calls it; `token` goes into `authorization`. Of a stream it is the first answer.
     pub async fn call(
         &self,
         channel: &Channel,
@@ -116,6 +119,11 @@ impl Method {
         let mut grpc = Grpc::new(channel.clone());
         grpc.ready().await.unwrap();
         let path = self.path.parse().unwrap();
+        if self.streams {
+            let stream = grpc.server_streaming(request, path, Bytes).await?;
+            let first = stream.into_inner().message().await?;
+            return Ok(first.unwrap_or_default());
+        }
         let answer = grpc.unary(request, path, Bytes).await?;
         Ok(answer.into_inner())
     }

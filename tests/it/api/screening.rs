@@ -271,6 +271,11 @@ async fn texts_of_a_card_may_ask_but_carry_no_contact() {
         .metadata;
     assert!(metadata.contains_key("rule"), "{metadata:?}");
     assert_eq!(metadata["points"], "6");
+    let hidden = screen
+        .api
+        .update(renamed("企微klook_lily88加我"), &["display_name"])
+        .await;
+    refused(hidden, Code::InvalidArgument, "CONTENT_DIVERSION");
     let place = pb::ScreenedItem {
         place: Place::Card.into(),
         ..text("添加企业微信领优惠", "")
