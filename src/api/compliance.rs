@@ -210,7 +210,7 @@ impl ComplianceService for Compliance {
             Ok(pb::ListSanctionsResponse {
                 sanctions: rows.collect::<Result<_, _>>()?,
                 next_page_token,
-                revision,
+                revision: revision.unwrap_or_default(),
             })
         })
         .await

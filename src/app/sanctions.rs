@@ -79,19 +79,24 @@ impl App {
     }
 
     /// At most `limit` sanctions, the latest first, from before this number; and the revision
-    /// up to which every change is in them.
+    /// up to which every change is in them, unless they are told as they were known once.
     pub async fn sanctions(
         &self,
         sought: Sought<'_>,
         before: Option<i64>,
         limit: u64,
-    ) -> Result<(Vec<Sanction>, i64)> {
+    ) -> Result<(Vec<Sanction>, Option<i64>)> {
         if sought.in_force_at.is_some_and(|at| at > self.ambient.now()) {
             return Err(Refusal::field("in_force_at", "must not be in the future").into());
         }
         let reads = self.store.reads();
         // What changes meanwhile may be in the page, and is watched once more.
-        let revision = reads.last_sanction_change().await?;
+        let revision = match sought.in_force_at {
+            None => Some(reads.last_sanction_change().await?),
+            // What changed since, and what is to begin, is in no page: watching from here would
+            // miss it.
+            Some(_) => None,
+        };
         let page = reads.sanctions_page(sought, before, limit).await?;
         Ok((page, revision))
     }
