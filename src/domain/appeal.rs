@@ -89,7 +89,6 @@ pub struct Effect {
     pub duration: Duration,
     /// To be paid back.
     pub amount: Option<Money>,
-    pub item_ids: Vec<String>,
 }
 
 impl Effect {
@@ -105,10 +104,6 @@ impl Effect {
             kind: sanction.kind,
             duration: span(sanction.start_time, end),
             amount: sanction.amount.filter(|_| begun),
-            item_ids: match begun {
-                true => sanction.item_ids.clone(),
-                false => Vec::new(),
-            },
         }
     }
 }
@@ -213,7 +208,7 @@ mod tests {
         ] {
             let effect = Effect::until(&sanction(2, end, lifted), Micros(10));
             assert_eq!(effect.duration, Duration::from_micros(micros));
-            assert_eq!((effect.amount, effect.item_ids.len()), (Some(Money(5)), 1));
+            assert_eq!(effect.amount, Some(Money(5)));
         }
     }
 
@@ -221,6 +216,5 @@ mod tests {
     fn what_never_began_took_nothing() {
         let effect = Effect::until(&sanction(8, None, Some(4)), Micros(4));
         assert_eq!((effect.duration, effect.amount), (Duration::ZERO, None));
-        assert_eq!(effect.item_ids, Vec::<String>::new());
     }
 }

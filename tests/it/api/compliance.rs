@@ -5,6 +5,7 @@ mod appeals;
 mod credit;
 mod fields;
 mod lists;
+mod long;
 mod model;
 
 use std::time::Duration;
