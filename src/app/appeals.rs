@@ -48,11 +48,7 @@ impl App {
             return Err(exists(&name).into());
         }
         let objected = objected(&write, &draft.subject).await?;
-        if let Some(other) = objected
-            .others
-            .iter()
-            .find(|other| other.bars(&draft.subject))
-        {
+        if let Some(other) = objected.barred_by(&draft.subject) {
             return Err(exists(&other.name).into());
         }
         self.check_open(&objected, write.now)?;
@@ -159,6 +155,13 @@ impl App {
 }
 
 impl Objected {
+    /// The appeal because of which there may be no other against this.
+    fn barred_by(&self, subject: &Subject) -> Option<&Appeal> {
+        let since = self.sanctions.iter().map(|s| s.create_time).max();
+        let since = since.unwrap_or(Micros::MIN);
+        self.others.iter().find(|other| other.bars(subject, since))
+    }
+
     /// Now, but after every change before, by whichever replica's clock.
     fn moment(&self, appeal: &Appeal, now: Micros) -> Micros {
         let violation = self.violation.iter().map(|v| v.update_time);

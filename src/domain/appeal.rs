@@ -135,10 +135,12 @@ impl Appeal {
         self.outcome.as_ref().is_some_and(|o| o.loss.is_some())
     }
 
-    /// Whether, while it is there, nobody may object to this: it objects to the same, or to the
-    /// violation with all that followed from it.
-    pub fn bars(&self, subject: &Subject) -> bool {
-        self.subject == *subject || matches!(self.subject, Subject::Violation(_))
+    /// Whether, while it is there, nobody may object to this, which was there from `since` on: it
+    /// objects to the same, or to the violation with all that has followed from it, and heard is
+    /// what had followed when it was decided.
+    pub fn bars(&self, subject: &Subject, since: Micros) -> bool {
+        let heard = self.outcome.as_ref().is_none_or(|o| since < o.time);
+        self.subject == *subject || heard && matches!(self.subject, Subject::Violation(_))
     }
 
     /// Whether it objects to this sanction, alone or with the violation that it follows from.

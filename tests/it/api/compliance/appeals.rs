@@ -5,6 +5,7 @@ use super::*;
 on_both_engines!(
     an_appeal_is_possible_until_its_time_and_once,
     a_sanction_goes_with_the_violation_that_it_follows_from,
+    what_followed_after_an_appeal_was_decided_is_heard_by_itself,
     an_appeal_against_a_sanction_leaves_the_points,
     what_had_ended_before_is_told_as_lost_and_told_once,
     an_appeal_becomes_overdue_and_is_decided_once,
@@ -94,6 +95,33 @@ async fn a_sanction_goes_with_the_violation_that_it_follows_from(engine: Engine)
     assert_eq!(api.menu_absence().await, ErrorReason::PlacementNotFound);
     let states = api.sanction(&confirmed.sanctions[0]).await.state();
     assert_eq!(states, State::Active);
+}
+
+async fn what_followed_after_an_appeal_was_decided_is_heard_by_itself(engine: Engine) {
+    let mut api = Api::start(engine).await;
+    api.stop_clock();
+    api.broken("v", "phone").await;
+    let follows = pb::Sanction {
+        violation: violation_name("v"),
+        ..cases::sanction(Kind::TrafficRestricted)
+    };
+    api.set("before", follows.clone()).await.unwrap();
+    api.advance(SECOND);
+    api.appeal("whole", against_violation("v")).await.unwrap();
+    exists(
+        api.appeal("early", against_sanction("before")).await,
+        "whole",
+    );
+    api.advance(SECOND);
+    api.reject("whole").await.unwrap();
+    api.advance(SECOND);
+    api.set("after", follows).await.unwrap();
+    exists(
+        api.appeal("late", against_sanction("before")).await,
+        "whole",
+    );
+    api.appeal("late", against_sanction("after")).await.unwrap();
+    exists(api.appeal("again", against_sanction("after")).await, "late");
 }
 
 async fn an_appeal_against_a_sanction_leaves_the_points(engine: Engine) {
