@@ -9,7 +9,6 @@ use crate::{
         Appeal, AppealName, Merchant, Micros, Reason, Refusal, Sanction, Violation, ViolationState,
         appeal::{Effect, Loss, Outcome, Subject},
         credit,
-        sanction::Lift,
         time::after,
     },
     store::Against,
@@ -224,16 +223,8 @@ async fn undo(
         let mut upheld = others.filter(|other| other.upheld() && other.name != *appeal);
         upheld.any(|other| other.covers(sanction))
     };
-    for mut sanction in objected.sanctions {
-        if !sanction.is_over(now) {
-            sanction = sanction.lifted(Lift {
-                time: now,
-                author: write.author.to_owned(),
-                reason: reason.to_owned(),
-                appeal: Some(appeal.clone()),
-            });
-            write.tx.save_sanction(&sanction, write.author).await?;
-        }
+    for sanction in objected.sanctions {
+        let sanction = sanctions::lift(write, sanction, now, reason, Some(appeal)).await?;
         if !told(&sanction) {
             loss.effects.push(Effect::until(&sanction, now));
         }

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Merchant, Micros, Money, Reason, Refusal, Sanction, SanctionKind, SanctionName, Violation,
-        ViolationName, ViolationState,
+        AppealName, Merchant, Micros, Money, Reason, Refusal, Sanction, SanctionKind, SanctionName,
+        Violation, ViolationName, ViolationState,
         sanction::{Channel, Lift},
     },
     store::Sought,
@@ -119,13 +119,7 @@ impl App {
             let state = old.state(write.now.max(old.update_time));
             return Err(no_transition(name, state.as_str()).into());
         }
-        let sanction = old.lifted(Lift {
-            time: write.now,
-            author: write.author.to_owned(),
-            reason,
-            appeal: None,
-        });
-        write.tx.save_sanction(&sanction, write.author).await?;
+        let sanction = lift(&write, old, write.now, &reason, None).await?;
         write.audit("LiftSanction", name, String::new()).await?;
         write.finish(sanction).await
     }
@@ -156,6 +150,27 @@ impl App {
             .with("limit", limit.to_string())
             .into())
     }
+}
+
+/// The sanction, lifted unless it is over.
+pub(super) async fn lift(
+    write: &Write<'_>,
+    sanction: Sanction,
+    now: Micros,
+    reason: &str,
+    appeal: Option<&AppealName>,
+) -> Result<Sanction> {
+    if sanction.is_over(now) {
+        return Ok(sanction);
+    }
+    let sanction = sanction.lifted(Lift {
+        time: now,
+        author: write.author.to_owned(),
+        reason: reason.to_owned(),
+        appeal: appeal.cloned(),
+    });
+    write.tx.save_sanction(&sanction, write.author).await?;
+    Ok(sanction)
 }
 
 /// A new sanction by this rule, its proof sealed already.

@@ -2,7 +2,7 @@
 
 use super::{
     App, Call, Error, Papers, Result, SanctionDraft,
-    sanctions::sanction,
+    sanctions::{lift, sanction},
     write::{Begin, Write, etag_matches, no_transition},
 };
 use crate::domain::{
@@ -142,7 +142,12 @@ impl App {
             Begin::Answered(violation) => return Ok(violation),
             Begin::Fresh(write) => write,
         };
+        // No sanction follows from it meanwhile.
+        write.tx.lock_merchant(name.merchant().id()).await?;
         let old = reported(&write, name, etag).await?;
+        for sanction in write.tx.lock_sanctions_of(old.no).await? {
+            lift(&write, sanction, write.now, &reason, None).await?;
+        }
         let decision = decision(&write, reason, write.now);
         let violation = old.decided(ViolationState::Dismissed, decision, None);
         write.tx.save_violation(&violation, write.author).await?;
