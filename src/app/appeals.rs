@@ -1,7 +1,7 @@
 //! Appeals: make, read, uphold, reject.
 
 use super::{
-    App, Call, Papers, Result, sanctions, violations,
+    App, Call, Papers, Principal, Result, sanctions, violations,
     write::{Begin, Write, etag_matches, no_transition},
 };
 use crate::{
@@ -47,6 +47,9 @@ impl App {
             return Err(exists(&name).into());
         }
         let objected = objected(&write, &draft.subject).await?;
+        if let Some(violation) = objected.hidden_from(&call.principal) {
+            return Err(violations::not_found(&violation.name).into());
+        }
         if let Some(other) = objected.barred_by(&draft.subject) {
             return Err(exists(&other.name).into());
         }
@@ -154,6 +157,13 @@ impl App {
 }
 
 impl Objected {
+    /// What a merchant does not know of.
+    fn hidden_from(&self, caller: &Principal) -> Option<&Violation> {
+        let reported = |v: &&Violation| v.state == ViolationState::Reported;
+        let violation = self.violation.as_ref().filter(reported);
+        violation.filter(|_| caller.limited())
+    }
+
     /// The appeal because of which there may be no other against this.
     fn barred_by(&self, subject: &Subject) -> Option<&Appeal> {
         let since = self.sanctions.iter().map(|s| s.create_time).max();

@@ -1,7 +1,7 @@
 //! Sanctions: set, read, lift.
 
 use super::{
-    App, Call, Papers, Result, violations,
+    App, Call, Papers, Principal, Result, violations,
     write::{Begin, Write, etag_matches, no_transition},
 };
 use crate::{
@@ -73,15 +73,19 @@ impl App {
         write.finish(sanction).await
     }
 
-    pub async fn sanction(&self, name: &SanctionName) -> Result<Sanction> {
+    /// As the caller may read it.
+    pub async fn sanction(&self, caller: &Principal, name: &SanctionName) -> Result<Sanction> {
         let sanction = self.store.reads().sanction(name).await?;
-        Ok(sanction.ok_or_else(|| not_found(name))?)
+        let sanction = sanction.ok_or_else(|| not_found(name))?;
+        Ok(shown(caller, sanction))
     }
 
     /// At most `limit` sanctions, the latest first, from before this number; and the revision
-    /// up to which every change is in them, unless they are told as they were known once.
+    /// up to which every change is in them, unless they are told as they were known once. As the
+    /// caller may read them.
     pub async fn sanctions(
         &self,
+        caller: &Principal,
         sought: Sought<'_>,
         before: Option<i64>,
         limit: u64,
@@ -98,7 +102,8 @@ impl App {
             Some(_) => None,
         };
         let page = reads.sanctions_page(sought, before, limit).await?;
-        Ok((page, revision))
+        let page = page.into_iter().map(|sanction| shown(caller, sanction));
+        Ok((page.collect(), revision))
     }
 
     pub async fn lift_sanction(
@@ -149,6 +154,14 @@ impl App {
             .about(merchant)
             .with("limit", limit.to_string())
             .into())
+    }
+}
+
+/// As the caller may read it.
+pub(super) fn shown(caller: &Principal, sanction: Sanction) -> Sanction {
+    match caller.limited() {
+        true => sanction.for_merchant(),
+        false => sanction,
     }
 }
 

@@ -153,6 +153,21 @@ impl Sanction {
         etag(self.no, self.version)
     }
 
+    /// As its merchant may read it: not who set and who lifted it, nor the proof, which may lead to
+    /// a person.
+    pub fn for_merchant(self) -> Self {
+        let lift = self.lift.map(|lift| Lift {
+            author: String::new(),
+            ..lift
+        });
+        Self {
+            author: String::new(),
+            papers: String::new(),
+            lift,
+            ..self
+        }
+    }
+
     /// Whether it has no effect any more, whatever the clock by which it was lifted.
     pub fn is_over(&self, at: Micros) -> bool {
         self.lift.is_some() || self.state(at) == SanctionState::Ended
