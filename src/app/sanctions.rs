@@ -143,7 +143,7 @@ impl App {
         kinds: &[SanctionKind],
     ) -> Result<()> {
         let limit = self.rules.sanctions_per_merchant;
-        let lasts = |kind: &&SanctionKind| !SanctionKind::MOMENTARY.contains(kind);
+        let lasts = |kind: &&SanctionKind| !kind.is_momentary();
         let more = kinds.iter().filter(lasts).count() as u64;
         if more == 0 || write.tx.count_sanctions(merchant, write.now).await? + more <= limit {
             return Ok(());

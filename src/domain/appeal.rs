@@ -96,9 +96,14 @@ impl Effect {
     /// took nothing.
     pub fn until(sanction: &Sanction, at: Micros) -> Self {
         let lifted = sanction.lift.as_ref().map(|lift| lift.time);
-        let ends = [sanction.end_time, lifted].into_iter().flatten();
-        let end = ends.min().unwrap_or(at);
-        let begun = sanction.start_time < end;
+        let momentary = sanction.kind.is_momentary();
+        let own = match momentary {
+            true => Some(sanction.start_time),
+            false => sanction.end_time,
+        };
+        let end = [own, lifted].into_iter().flatten().min().unwrap_or(at);
+        // What is over as it begins is lifted only before.
+        let begun = sanction.start_time < end || momentary && lifted.is_none();
         Self {
             sanction: sanction.name.clone(),
             kind: sanction.kind,
@@ -182,7 +187,7 @@ mod tests {
         Sanction {
             no: 1,
             name: SanctionName::new(merchant, "s").unwrap(),
-            kind: SanctionKind::DamagesDeducted,
+            kind: SanctionKind::TrafficRestricted,
             item_ids: vec!["p".to_owned()],
             channels: Vec::new(),
             amount: Some(Money(5)),
@@ -211,6 +216,18 @@ mod tests {
             let effect = Effect::until(&sanction(2, end, lifted), Micros(10));
             assert_eq!(effect.duration, Duration::from_micros(micros));
             assert_eq!(effect.amount, Some(Money(5)));
+        }
+    }
+
+    #[test]
+    fn damages_last_no_time_and_are_paid_back_if_they_were_taken() {
+        for (start, lifted, amount) in [(2, None, Some(Money(5))), (8, Some(4), None)] {
+            let damages = Sanction {
+                kind: SanctionKind::DamagesDeducted,
+                ..sanction(start, None, lifted)
+            };
+            let effect = Effect::until(&damages, Micros(8));
+            assert_eq!((effect.duration, effect.amount), (Duration::ZERO, amount));
         }
     }
 

@@ -335,6 +335,14 @@ async fn what_is_not_over_counts_but_for_what_is_done_at_once(engine: Engine) {
         reads.count_sanctions(&klook, now).await.unwrap()
     };
     assert_eq!((count(0).await, count(4).await, count(5).await), (5, 5, 0));
+    let known = Some(NOW);
+    let lasting = reads.sanctions_not_over(&klook, NOW, known, 9).await;
+    let lasting = lasting.unwrap();
+    assert_eq!(lasting.len(), 5);
+    assert!(lasting.iter().all(|sanction| sanction.in_force(NOW)));
+    let before = Micros(NOW.0 - 1);
+    let planned = reads.sanctions_not_over(&klook, before, None, 9).await;
+    assert_eq!(planned.unwrap().len(), 7);
     assert!(reads.suspended(&klook, NOW + SECOND * 4).await.unwrap());
     assert!(!reads.suspended(&klook, NOW + SECOND * 5).await.unwrap());
 }

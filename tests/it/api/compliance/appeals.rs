@@ -143,7 +143,8 @@ async fn an_appeal_against_a_sanction_leaves_the_points(engine: Engine) {
     exists(api.appeal("b", subject).await, "a");
 
     // One that was lifted by hand is nothing to object to.
-    api.set("s", cases::sanction(Kind::Warning)).await.unwrap();
+    let slow = cases::sanction(Kind::TrafficRestricted);
+    api.set("s", slow).await.unwrap();
     api.lift("s").await.unwrap();
     let lifted = api.appeal("b", against_sanction("s")).await;
     let lifted = refused(lifted, Code::FailedPrecondition, "STATE_TRANSITION");
@@ -208,8 +209,11 @@ async fn what_had_ended_before_is_told_as_lost_and_told_once(engine: Engine) {
     let damages = told("damages").unwrap();
     assert_eq!(
         (damages.amount.clone(), seconds(damages.duration)),
-        (yuan(300), 60)
+        (yuan(300), 0)
     );
+    // What was done at once is paid back, not lifted.
+    let done = api.sanction(&sanction_name("damages")).await;
+    assert_eq!(done.state(), State::Ended);
     let never = told("never").unwrap();
     assert_eq!((&never.amount, seconds(never.duration)), (&None, 0));
 }

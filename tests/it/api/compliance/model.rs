@@ -227,7 +227,7 @@ impl Run<'_> {
         let ladder: &[_] = match balance {
             0..=4 => &[
                 (SanctionKind::StoreFrozen, Some(at + 2 * DAY)),
-                (SanctionKind::Warning, None),
+                (SanctionKind::Warning, Some(at)),
             ],
             5..=9 => &[(SanctionKind::CardsSuspended, Some(at + DAY))],
             _ => &[],
