@@ -69,7 +69,7 @@ impl ComplianceService for Compliance {
         respond(async {
             let (caller, r) = open(request)?;
             let name = call::name::<ViolationName>(&caller, "name", &r.name)?;
-            violations::wire(&self.0, self.0.violation(&name).await?)
+            violations::wire(&self.0, self.0.violation(&caller, &name).await?)
         })
         .await
     }
@@ -82,13 +82,13 @@ impl ComplianceService for Compliance {
             let (caller, r) = open(request)?;
             let parent = call::merchant(&caller, "parent", &r.parent)?;
             let mut check = Check::default();
-            let state = check.field("state", violations::state(r.state));
-            let state = check.done(state)?;
-            let listing = format!("violations of {parent} {state:?}");
+            let states = check.field("state", violations::states(r.state));
+            let states = check.done(states)?;
+            let listing = format!("violations of {parent} {states:?}");
             let page = Page::new(&self.0.keys, listing, r.page_size, &r.page_token)?;
             let rows = self
                 .0
-                .violations(&parent, state, page.before(), page.limit());
+                .violations(&caller, &parent, &states, page.before(), page.limit());
             let wire = |v| violations::wire(&self.0, v);
             let (violations, next_page_token) =
                 page.cut_by(rows.await?, |v| v.no.to_string(), wire)?;
@@ -145,7 +145,7 @@ impl ComplianceService for Compliance {
             let mut check = Check::default();
             let as_of = maybe_micros(&mut check, "as_of", r.as_of.as_ref());
             let as_of = check.done(as_of)?;
-            let account = self.0.credit_account(merchant, as_of).await?;
+            let account = self.0.credit_account(&caller, merchant, as_of).await?;
             credit::wire(&self.0, account)
         })
         .await
@@ -179,7 +179,7 @@ impl ComplianceService for Compliance {
         respond(async {
             let (caller, r) = open(request)?;
             let name = call::name::<SanctionName>(&caller, "name", &r.name)?;
-            let sanction = self.0.sanction(&name).await?;
+            let sanction = self.0.sanction(&caller, &name).await?;
             sanctions::wire(&self.0, sanction, self.0.ambient.now())
         })
         .await
@@ -203,7 +203,9 @@ impl ComplianceService for Compliance {
                 kinds: &kinds,
                 in_force_at,
             };
-            let rows = self.0.sanctions(sought, page.before(), page.limit());
+            let rows = self
+                .0
+                .sanctions(&caller, sought, page.before(), page.limit());
             let (rows, revision) = rows.await?;
             let at = in_force_at.unwrap_or_else(|| self.0.ambient.now());
             let wire = |s| sanctions::wire(&self.0, s, at);
@@ -211,7 +213,7 @@ impl ComplianceService for Compliance {
             Ok(pb::ListSanctionsResponse {
                 sanctions,
                 next_page_token,
-                revision,
+                revision: revision.unwrap_or_default(),
             })
         })
         .await

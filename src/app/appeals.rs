@@ -1,7 +1,7 @@
 //! Appeals: make, read, uphold, reject.
 
 use super::{
-    App, Call, Papers, Result, sanctions, violations,
+    App, Call, Papers, Principal, Result, sanctions, violations,
     write::{Begin, Write, etag_matches, no_transition},
 };
 use crate::{
@@ -9,7 +9,6 @@ use crate::{
         Appeal, AppealName, Merchant, Micros, Reason, Refusal, Sanction, Violation, ViolationState,
         appeal::{Effect, Loss, Outcome, Subject},
         credit,
-        sanction::Lift,
         time::after,
     },
     store::Against,
@@ -48,11 +47,10 @@ impl App {
             return Err(exists(&name).into());
         }
         let objected = objected(&write, &draft.subject).await?;
-        if let Some(other) = objected
-            .others
-            .iter()
-            .find(|other| other.bars(&draft.subject))
-        {
+        if let Some(violation) = objected.hidden_from(&call.principal) {
+            return Err(violations::not_found(&violation.name).into());
+        }
+        if let Some(other) = objected.barred_by(&draft.subject) {
             return Err(exists(&other.name).into());
         }
         self.check_open(&objected, write.now)?;
@@ -159,6 +157,20 @@ impl App {
 }
 
 impl Objected {
+    /// What a merchant does not know of.
+    fn hidden_from(&self, caller: &Principal) -> Option<&Violation> {
+        let reported = |v: &&Violation| v.state == ViolationState::Reported;
+        let violation = self.violation.as_ref().filter(reported);
+        violation.filter(|_| caller.limited())
+    }
+
+    /// The appeal because of which there may be no other against this.
+    fn barred_by(&self, subject: &Subject) -> Option<&Appeal> {
+        let since = self.sanctions.iter().map(|s| s.create_time).max();
+        let since = since.unwrap_or(Micros::MIN);
+        self.others.iter().find(|other| other.bars(subject, since))
+    }
+
     /// Now, but after every change before, by whichever replica's clock.
     fn moment(&self, appeal: &Appeal, now: Micros) -> Micros {
         let violation = self.violation.iter().map(|v| v.update_time);
@@ -221,16 +233,8 @@ async fn undo(
         let mut upheld = others.filter(|other| other.upheld() && other.name != *appeal);
         upheld.any(|other| other.covers(sanction))
     };
-    for mut sanction in objected.sanctions {
-        if !sanction.is_over(now) {
-            sanction = sanction.lifted(Lift {
-                time: now,
-                author: write.author.to_owned(),
-                reason: reason.to_owned(),
-                appeal: Some(appeal.clone()),
-            });
-            write.tx.save_sanction(&sanction, write.author).await?;
-        }
+    for sanction in objected.sanctions {
+        let sanction = sanctions::lift(write, sanction, now, reason, Some(appeal)).await?;
         if !told(&sanction) {
             loss.effects.push(Effect::until(&sanction, now));
         }

@@ -1,6 +1,6 @@
 //! A merchant's credit points, now or as known then.
 
-use super::{App, Result};
+use super::{App, Principal, Result, sanctions, violations};
 use crate::domain::{Appeal, Merchant, Micros, Refusal, Sanction, Violation, credit};
 
 /// Sanctions that an account lists.
@@ -20,8 +20,10 @@ pub struct CreditAccount {
 }
 
 impl App {
+    /// As the caller may read it.
     pub async fn credit_account(
         &self,
+        caller: &Principal,
         merchant: Merchant,
         as_of: Option<Micros>,
     ) -> Result<CreditAccount> {
@@ -36,13 +38,13 @@ impl App {
         let at = as_of.unwrap_or_else(|| last.max().unwrap_or(now).max(now));
         let missing = credit::restorations(&violations, at);
         let missing: Vec<_> = missing.iter().map(|missing| missing.violation.no).collect();
+        let sanctions = reads.sanctions_not_over(&merchant, at, as_of, SANCTIONS);
+        let sanctions = sanctions.await?.into_iter();
         Ok(CreditAccount {
             appeals: reads.appeals_against(&missing, &[]).await?,
-            sanctions: reads
-                .sanctions_not_over(&merchant, at, as_of, SANCTIONS)
-                .await?,
+            sanctions: sanctions.map(|s| sanctions::shown(caller, s)).collect(),
             merchant,
-            violations,
+            violations: violations::shown(caller, violations),
             at,
         })
     }

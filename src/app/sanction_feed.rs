@@ -14,8 +14,8 @@ use crate::domain::{Reason, Refusal, Sanction, SanctionKind};
 
 /// Streams at once on one replica.
 const SEATS: usize = 64;
-/// Changes in one message.
-const MOST: usize = 500;
+/// Changes read at once; the longest are 32 KiB each.
+const MOST: usize = 100;
 /// The longest silence of a stream.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 

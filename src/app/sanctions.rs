@@ -1,13 +1,13 @@
 //! Sanctions: set, read, lift.
 
 use super::{
-    App, Call, Papers, Result, violations,
+    App, Call, Papers, Principal, Result, violations,
     write::{Begin, Write, etag_matches, no_transition},
 };
 use crate::{
     domain::{
-        Merchant, Micros, Money, Reason, Refusal, Sanction, SanctionKind, SanctionName, Violation,
-        ViolationName, ViolationState,
+        AppealName, Merchant, Micros, Money, Reason, Refusal, Sanction, SanctionKind, SanctionName,
+        Violation, ViolationName, ViolationState,
         sanction::{Channel, Lift},
     },
     store::Sought,
@@ -73,27 +73,37 @@ impl App {
         write.finish(sanction).await
     }
 
-    pub async fn sanction(&self, name: &SanctionName) -> Result<Sanction> {
+    /// As the caller may read it.
+    pub async fn sanction(&self, caller: &Principal, name: &SanctionName) -> Result<Sanction> {
         let sanction = self.store.reads().sanction(name).await?;
-        Ok(sanction.ok_or_else(|| not_found(name))?)
+        let sanction = sanction.ok_or_else(|| not_found(name))?;
+        Ok(shown(caller, sanction))
     }
 
     /// At most `limit` sanctions, the latest first, from before this number; and the revision
-    /// up to which every change is in them.
+    /// up to which every change is in them, unless they are told as they were known once. As the
+    /// caller may read them.
     pub async fn sanctions(
         &self,
+        caller: &Principal,
         sought: Sought<'_>,
         before: Option<i64>,
         limit: u64,
-    ) -> Result<(Vec<Sanction>, i64)> {
+    ) -> Result<(Vec<Sanction>, Option<i64>)> {
         if sought.in_force_at.is_some_and(|at| at > self.ambient.now()) {
             return Err(Refusal::field("in_force_at", "must not be in the future").into());
         }
         let reads = self.store.reads();
         // What changes meanwhile may be in the page, and is watched once more.
-        let revision = reads.last_sanction_change().await?;
+        let revision = match sought.in_force_at {
+            None => Some(reads.last_sanction_change().await?),
+            // What changed since, and what is to begin, is in no page: watching from here would
+            // miss it.
+            Some(_) => None,
+        };
         let page = reads.sanctions_page(sought, before, limit).await?;
-        Ok((page, revision))
+        let page = page.into_iter().map(|sanction| shown(caller, sanction));
+        Ok((page.collect(), revision))
     }
 
     pub async fn lift_sanction(
@@ -114,13 +124,7 @@ impl App {
             let state = old.state(write.now.max(old.update_time));
             return Err(no_transition(name, state.as_str()).into());
         }
-        let sanction = old.lifted(Lift {
-            time: write.now,
-            author: write.author.to_owned(),
-            reason,
-            appeal: None,
-        });
-        write.tx.save_sanction(&sanction, write.author).await?;
+        let sanction = lift(&write, old, write.now, &reason, None).await?;
         write.audit("LiftSanction", name, String::new()).await?;
         write.finish(sanction).await
     }
@@ -139,7 +143,7 @@ impl App {
         kinds: &[SanctionKind],
     ) -> Result<()> {
         let limit = self.rules.sanctions_per_merchant;
-        let lasts = |kind: &&SanctionKind| !SanctionKind::MOMENTARY.contains(kind);
+        let lasts = |kind: &&SanctionKind| !kind.is_momentary();
         let more = kinds.iter().filter(lasts).count() as u64;
         if more == 0 || write.tx.count_sanctions(merchant, write.now).await? + more <= limit {
             return Ok(());
@@ -151,6 +155,35 @@ impl App {
             .with("limit", limit.to_string())
             .into())
     }
+}
+
+/// As the caller may read it.
+pub(super) fn shown(caller: &Principal, sanction: Sanction) -> Sanction {
+    match caller.limited() {
+        true => sanction.for_merchant(),
+        false => sanction,
+    }
+}
+
+/// The sanction, lifted unless it is over.
+pub(super) async fn lift(
+    write: &Write<'_>,
+    sanction: Sanction,
+    now: Micros,
+    reason: &str,
+    appeal: Option<&AppealName>,
+) -> Result<Sanction> {
+    if sanction.is_over(now) {
+        return Ok(sanction);
+    }
+    let sanction = sanction.lifted(Lift {
+        time: now,
+        author: write.author.to_owned(),
+        reason: reason.to_owned(),
+        appeal: appeal.cloned(),
+    });
+    write.tx.save_sanction(&sanction, write.author).await?;
+    Ok(sanction)
 }
 
 /// A new sanction by this rule, its proof sealed already.

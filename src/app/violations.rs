@@ -1,8 +1,8 @@
 //! Violations: report, read, confirm, dismiss.
 
 use super::{
-    App, Call, Error, Papers, Result, SanctionDraft,
-    sanctions::sanction,
+    App, Call, Error, Papers, Principal, Result, SanctionDraft,
+    sanctions::{lift, sanction},
     write::{Begin, Write, etag_matches, no_transition},
 };
 use crate::domain::{
@@ -69,23 +69,29 @@ impl App {
         write.finish(violation.ok_or(taken)?).await
     }
 
-    pub async fn violation(&self, name: &ViolationName) -> Result<Violation> {
+    /// As the caller may read it.
+    pub async fn violation(&self, caller: &Principal, name: &ViolationName) -> Result<Violation> {
         let violation = self.store.reads().violation(name).await?;
+        let violation = shown(caller, violation).pop();
         Ok(violation.ok_or_else(|| not_found(name))?)
     }
 
-    /// At most `limit` violations, the latest report first, from before this number.
+    /// At most `limit` violations in any of these states, the latest report first, from before
+    /// this number; as the caller may read them.
     pub async fn violations(
         &self,
+        caller: &Principal,
         merchant: &Merchant,
-        state: Option<ViolationState>,
+        states: &[ViolationState],
         before: Option<i64>,
         limit: u64,
     ) -> Result<Vec<Violation>> {
+        let mut states = states.to_vec();
+        // Or pages would have gaps.
+        states.retain(|state| !caller.limited() || *state != ViolationState::Reported);
         let reads = self.store.reads();
-        Ok(reads
-            .violations_page(merchant, state, before, limit)
-            .await?)
+        let page = reads.violations_page(merchant, &states, before, limit);
+        Ok(shown(caller, page.await?))
     }
 
     pub async fn confirm_violation(
@@ -142,7 +148,12 @@ impl App {
             Begin::Answered(violation) => return Ok(violation),
             Begin::Fresh(write) => write,
         };
+        // No sanction follows from it meanwhile.
+        write.tx.lock_merchant(name.merchant().id()).await?;
         let old = reported(&write, name, etag).await?;
+        for sanction in write.tx.lock_sanctions_of(old.no).await? {
+            lift(&write, sanction, write.now, &reason, None).await?;
+        }
         let decision = decision(&write, reason, write.now);
         let violation = old.decided(ViolationState::Dismissed, decision, None);
         write.tx.save_violation(&violation, write.author).await?;
@@ -194,6 +205,18 @@ impl App {
             .with("limit", limit.to_string())
             .into())
     }
+}
+
+/// Those that the caller may read, as it may.
+pub(super) fn shown(
+    caller: &Principal,
+    violations: impl IntoIterator<Item = Violation>,
+) -> Vec<Violation> {
+    let shown = |violation: Violation| match caller.limited() {
+        true => violation.for_merchant(),
+        false => Some(violation),
+    };
+    violations.into_iter().filter_map(shown).collect()
 }
 
 fn decision(write: &Write<'_>, reason: String, time: Micros) -> Decision {

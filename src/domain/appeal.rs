@@ -89,7 +89,6 @@ pub struct Effect {
     pub duration: Duration,
     /// To be paid back.
     pub amount: Option<Money>,
-    pub item_ids: Vec<String>,
 }
 
 impl Effect {
@@ -97,18 +96,19 @@ impl Effect {
     /// took nothing.
     pub fn until(sanction: &Sanction, at: Micros) -> Self {
         let lifted = sanction.lift.as_ref().map(|lift| lift.time);
-        let ends = [sanction.end_time, lifted].into_iter().flatten();
-        let end = ends.min().unwrap_or(at);
-        let begun = sanction.start_time < end;
+        let momentary = sanction.kind.is_momentary();
+        let own = match momentary {
+            true => Some(sanction.start_time),
+            false => sanction.end_time,
+        };
+        let end = [own, lifted].into_iter().flatten().min().unwrap_or(at);
+        // What is over as it begins is lifted only before.
+        let begun = sanction.start_time < end || momentary && lifted.is_none();
         Self {
             sanction: sanction.name.clone(),
             kind: sanction.kind,
             duration: span(sanction.start_time, end),
             amount: sanction.amount.filter(|_| begun),
-            item_ids: match begun {
-                true => sanction.item_ids.clone(),
-                false => Vec::new(),
-            },
         }
     }
 }
@@ -140,10 +140,12 @@ impl Appeal {
         self.outcome.as_ref().is_some_and(|o| o.loss.is_some())
     }
 
-    /// Whether, while it is there, nobody may object to this: it objects to the same, or to the
-    /// violation with all that followed from it.
-    pub fn bars(&self, subject: &Subject) -> bool {
-        self.subject == *subject || matches!(self.subject, Subject::Violation(_))
+    /// Whether, while it is there, nobody may object to this, which was there from `since` on: it
+    /// objects to the same, or to the violation with all that has followed from it, and heard is
+    /// what had followed when it was decided.
+    pub fn bars(&self, subject: &Subject, since: Micros) -> bool {
+        let heard = self.outcome.as_ref().is_none_or(|o| since < o.time);
+        self.subject == *subject || heard && matches!(self.subject, Subject::Violation(_))
     }
 
     /// Whether it objects to this sanction, alone or with the violation that it follows from.
@@ -185,7 +187,7 @@ mod tests {
         Sanction {
             no: 1,
             name: SanctionName::new(merchant, "s").unwrap(),
-            kind: SanctionKind::DamagesDeducted,
+            kind: SanctionKind::TrafficRestricted,
             item_ids: vec!["p".to_owned()],
             channels: Vec::new(),
             amount: Some(Money(5)),
@@ -213,7 +215,19 @@ mod tests {
         ] {
             let effect = Effect::until(&sanction(2, end, lifted), Micros(10));
             assert_eq!(effect.duration, Duration::from_micros(micros));
-            assert_eq!((effect.amount, effect.item_ids.len()), (Some(Money(5)), 1));
+            assert_eq!(effect.amount, Some(Money(5)));
+        }
+    }
+
+    #[test]
+    fn damages_last_no_time_and_are_paid_back_if_they_were_taken() {
+        for (start, lifted, amount) in [(2, None, Some(Money(5))), (8, Some(4), None)] {
+            let damages = Sanction {
+                kind: SanctionKind::DamagesDeducted,
+                ..sanction(start, None, lifted)
+            };
+            let effect = Effect::until(&damages, Micros(8));
+            assert_eq!((effect.duration, effect.amount), (Duration::ZERO, amount));
         }
     }
 
@@ -221,6 +235,5 @@ mod tests {
     fn what_never_began_took_nothing() {
         let effect = Effect::until(&sanction(8, None, Some(4)), Micros(4));
         assert_eq!((effect.duration, effect.amount), (Duration::ZERO, None));
-        assert_eq!(effect.item_ids, Vec::<String>::new());
     }
 }

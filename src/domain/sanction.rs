@@ -22,7 +22,7 @@ pub enum SanctionKind {
 }
 
 impl SanctionKind {
-    /// Over as soon as they are set: they go on saying that they were, and do nothing more.
+    /// Over as soon as they begin: they go on saying that they were, and do nothing more.
     pub const MOMENTARY: [Self; 2] = [Self::Warning, Self::DamagesDeducted];
 
     pub const ALL: [Self; 7] = [
@@ -49,6 +49,10 @@ impl SanctionKind {
             Self::TrafficRestricted => "TRAFFIC_RESTRICTED",
             Self::DamagesDeducted => "DAMAGES_DEDUCTED",
         }
+    }
+
+    pub fn is_momentary(self) -> bool {
+        Self::MOMENTARY.contains(&self)
     }
 
     /// Why the gate says no while one is in force; none where it is not the gate's to enforce.
@@ -153,6 +157,21 @@ impl Sanction {
         etag(self.no, self.version)
     }
 
+    /// As its merchant may read it: not who set and who lifted it, nor the proof, which may lead to
+    /// a person.
+    pub fn for_merchant(self) -> Self {
+        let lift = self.lift.map(|lift| Lift {
+            author: String::new(),
+            ..lift
+        });
+        Self {
+            author: String::new(),
+            papers: String::new(),
+            lift,
+            ..self
+        }
+    }
+
     /// Whether it has no effect any more, whatever the clock by which it was lifted.
     pub fn is_over(&self, at: Micros) -> bool {
         self.lift.is_some() || self.state(at) == SanctionState::Ended
@@ -160,7 +179,7 @@ impl Sanction {
 
     /// Of what is known now; what was known then is an earlier version.
     pub fn state(&self, at: Micros) -> SanctionState {
-        let over = self.end_time.is_some_and(|end| end <= at);
+        let over = self.end_time.is_some_and(|end| end <= at) || self.kind.is_momentary();
         match &self.lift {
             Some(lift) if lift.time <= at => SanctionState::Lifted,
             _ if at < self.start_time => SanctionState::Scheduled,

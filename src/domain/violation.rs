@@ -95,6 +95,26 @@ impl Violation {
         etag(self.no, self.version)
     }
 
+    /// As its merchant may read it: not who reported it and who decided, nor the proof, which may
+    /// lead to a person. One that is only reported it does not read at all.
+    pub fn for_merchant(self) -> Option<Self> {
+        let decision = self.decision.map(|decision| Decision {
+            author: String::new(),
+            ..decision
+        });
+        let charge = self.charge.map(|charge| Charge {
+            overturned: charge.overturned.map(|(time, _)| (time, String::new())),
+            ..charge
+        });
+        (self.state != ViolationState::Reported).then_some(Self {
+            reporter: String::new(),
+            papers: String::new(),
+            decision,
+            charge,
+            ..self
+        })
+    }
+
     /// The next version, decided so.
     pub fn decided(
         self,

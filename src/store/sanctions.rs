@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
     ExprTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::Expr,
 };
 
 use super::{
@@ -83,11 +84,10 @@ impl<C: ConnectionTrait> Db<C> {
     /// How many sanctions count against the merchant's limit: those that are not over, and do
     /// something as long.
     pub async fn count_sanctions(&self, merchant: &Merchant, now: Micros) -> Result<u64> {
-        let momentary = SanctionKind::MOMENTARY.map(|kind| kind as i16);
         Ok(Entity::find()
             .filter(Column::Merchant.eq(merchant.id()))
             .filter(not_over(now, None))
-            .filter(Column::Kind.is_not_in(momentary))
+            .filter(lasting())
             .count(&self.0)
             .await?)
     }
@@ -180,9 +180,15 @@ fn not_over(at: Micros, known: Option<Micros>) -> Condition {
         None => Column::LiftTime.is_null(),
     };
     Condition::all()
+        .add(lasting().or(Column::StartTime.gt(at.0)))
         .add(later(Column::EndTime))
         .add(lifted)
         .add(Column::CreateTime.lte(known.unwrap_or(Micros::MAX).0))
+}
+
+/// Not over as soon as it begins.
+fn lasting() -> Expr {
+    Column::Kind.is_not_in(SanctionKind::MOMENTARY.map(|kind| kind as i16))
 }
 
 fn named(name: &SanctionName) -> Select<Entity> {

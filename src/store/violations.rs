@@ -16,19 +16,21 @@ impl<C: ConnectionTrait> Db<C> {
         one(self, named(name)).await
     }
 
-    /// A page of a merchant's violations, the latest report first, from before this number.
+    /// A page of a merchant's violations in any of these states, the latest report first, from
+    /// before this number.
     pub async fn violations_page(
         &self,
         merchant: &Merchant,
-        state: Option<ViolationState>,
+        states: &[ViolationState],
         before: Option<i64>,
         limit: u64,
     ) -> Result<Vec<Violation>> {
         let mut query = Entity::find()
             .filter(Column::Merchant.eq(merchant.id()))
             .filter(Column::No.lt(before.unwrap_or(i64::MAX)));
-        if let Some(state) = state {
-            query = query.filter(Column::State.eq(state as i16));
+        if states != ViolationState::ALL {
+            let states = states.iter().map(|state| *state as i16);
+            query = query.filter(Column::State.is_in(states));
         }
         all(self, query.order_by_desc(Column::No).limit(limit)).await
     }

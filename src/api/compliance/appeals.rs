@@ -112,7 +112,6 @@ impl From<Effect> for pb::appeal::loss::Effect {
             kind: i32::from(effect.kind as u8),
             duration: duration(effect.duration),
             amount: effect.amount.map(money),
-            item_ids: effect.item_ids,
         }
     }
 }

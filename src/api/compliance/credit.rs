@@ -5,7 +5,7 @@ use crate::{
     api::{pb, wire::timestamp},
     app::{App, CreditAccount, Result},
     domain::{
-        Merchant, Refusal,
+        Merchant, Refusal, Sanction,
         appeal::Subject,
         credit::{self, Cause, Entry, INITIAL, Missing},
     },
@@ -32,7 +32,7 @@ pub fn wire(app: &App, account: CreditAccount) -> Result<pb::CreditAccount> {
     let history = history.iter().rev().take(HISTORY).map(entry).collect();
     let balance = credit::balance(violations, at);
     let sanctions = account.sanctions.into_iter();
-    let sanctions = sanctions.map(|sanction| sanctions::wire(app, sanction, at));
+    let sanctions = sanctions.map(|sanction| sanctions::wire(app, brief(sanction), at));
     Ok(pb::CreditAccount {
         name: format!("{}/creditAccount", account.merchant),
         balance: balance.into(),
@@ -42,6 +42,15 @@ pub fn wire(app: &App, account: CreditAccount) -> Result<pb::CreditAccount> {
         sanctions: sanctions.collect::<Result<_>>()?,
         as_of: Some(timestamp(at)),
     })
+}
+
+/// Without what is long, or a hundred would not fit into an answer.
+fn brief(sanction: Sanction) -> Sanction {
+    Sanction {
+        papers: String::new(),
+        item_ids: Vec::new(),
+        ..sanction
+    }
 }
 
 fn entry(entry: &Entry<'_>) -> pb::credit_account::Entry {

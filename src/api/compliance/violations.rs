@@ -38,14 +38,15 @@ pub fn draft(
     })
 }
 
-/// `None` for unspecified.
-pub fn state(number: i32) -> Result<Option<ViolationState>, &'static str> {
+/// That one, or all for unspecified.
+pub fn states(number: i32) -> Result<Vec<ViolationState>, &'static str> {
     if number == 0 {
-        return Ok(None);
+        return Ok(ViolationState::ALL.to_vec());
     }
     let state = u8::try_from(number).ok();
     let state = state.and_then(ViolationState::from_number);
-    state.map(Some).ok_or("must be a state, or unspecified")
+    let state = state.ok_or("must be a state, or unspecified")?;
+    Ok(vec![state])
 }
 
 pub fn wire(app: &App, violation: Violation) -> Result<pb::Violation> {

@@ -32,10 +32,21 @@ impl MigrationTrait for Migration {
         for index in [
             unique("violations_name", "violations", &["merchant", "id"]),
             index("violations_merchant", "violations", &["merchant", "no"]),
-            index("violations_state", "violations", &["merchant", "state"]),
+            index(
+                "violations_state",
+                "violations",
+                &["merchant", "state", "no"],
+            ),
             unique("sanctions_name", "sanctions", &["merchant", "id"]),
             index("sanctions_merchant", "sanctions", &["merchant", "no"]),
             index("sanctions_violation", "sanctions", &["violation_no"]),
+            // The gate asks on every serve and tap.
+            index(
+                "sanctions_stopping",
+                "sanctions",
+                &["merchant", "kind", "end_time"],
+            ),
+            index("sanction_changes_kind", "sanction_changes", &["kind", "no"]),
             unique("appeals_name", "appeals", &["merchant", "id"]),
             index("appeals_merchant", "appeals", &["merchant", "no"]),
             unique("appeals_violation", "appeals", &["violation_no"]),

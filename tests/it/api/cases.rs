@@ -45,6 +45,8 @@ pub struct Names {
     pub violation: String,
     /// Reported, to be dismissed.
     pub spare_violation: String,
+    /// Confirmed.
+    pub known_violation: String,
     /// In force; stops no card.
     pub sanction: String,
     /// Likewise, to be appealed against.
@@ -74,6 +76,7 @@ impl Names {
             acquisition_link: self.acquisition_link.clone() + "-not",
             violation: self.violation.clone() + "-not",
             spare_violation: self.spare_violation.clone() + "-not",
+            known_violation: self.known_violation.clone() + "-not",
             sanction: self.sanction.clone() + "-not",
             harsh_sanction: self.harsh_sanction.clone() + "-not",
             appeal: self.appeal.clone() + "-not",
@@ -104,6 +107,7 @@ pub async fn stage(api: &mut Api, merchant: &str) -> Names {
         acquisition_link: format!("corps/of-{merchant}/acquisitionLinks/main"),
         violation: of("violations", "main"),
         spare_violation: of("violations", "spare"),
+        known_violation: of("violations", "known"),
         sanction: of("sanctions", "main"),
         harsh_sanction: of("sanctions", "harsh"),
         appeal: of("appeals", "main"),
@@ -197,7 +201,11 @@ async fn stage_corps(api: &mut Api, names: &Names) {
 
 async fn stage_compliance(api: &mut Api, names: &Names) {
     let parent = format!("merchants/{}", names.merchant);
-    for name in [&names.violation, &names.spare_violation] {
+    for name in [
+        &names.violation,
+        &names.spare_violation,
+        &names.known_violation,
+    ] {
         let report = pb::ReportViolationRequest {
             parent: parent.clone(),
             violation: Some(violation("solicit")),
@@ -206,6 +214,12 @@ async fn stage_compliance(api: &mut Api, names: &Names) {
         };
         api.compliance.report_violation(report).await.unwrap();
     }
+    let confirm = pb::ConfirmViolationRequest {
+        name: names.known_violation.clone(),
+        decision: "属实".into(),
+        ..Default::default()
+    };
+    api.compliance.confirm_violation(confirm).await.unwrap();
     for id in ["main", "harsh", "appealed-main", "appealed-spare"] {
         let create = pb::CreateSanctionRequest {
             parent: parent.clone(),
@@ -474,7 +488,7 @@ pub fn request(method: &str, of: &Names) -> Vec<u8> {
             },
         }),
         "ComplianceService.GetViolation" => bytes!(GetViolationRequest {
-            name: &of.violation,
+            name: &of.known_violation,
         }),
         "ComplianceService.ListViolations" => bytes!(ListViolationsRequest { parent: parent }),
         "ComplianceService.ConfirmViolation" => bytes!(ConfirmViolationRequest {

@@ -5,6 +5,7 @@ mod appeals;
 mod credit;
 mod fields;
 mod lists;
+mod long;
 mod model;
 
 use std::time::Duration;
@@ -32,6 +33,7 @@ on_both_engines!(
     a_sanction_begins_and_ends_to_the_microsecond_by_itself,
     a_frozen_store_shows_nothing_until_it_is_lifted,
     what_was_in_force_is_told_as_it_was_known_then,
+    what_follows_from_a_dismissed_violation_is_lifted_with_it,
     a_decision_is_made_once_and_about_the_version_that_was_read,
     what_people_wrote_is_sealed_and_read_back,
     who_decided_stands_on_the_audit_trail,
@@ -417,6 +419,33 @@ async fn what_was_in_force_is_told_as_it_was_known_then(engine: Engine) {
     assert_eq!((then.lift_time, &*then.lifter), (None, ""));
     let now = api.sanction(&sanction_name("s")).await;
     assert_ne!(then.etag, now.etag);
+}
+
+async fn what_follows_from_a_dismissed_violation_is_lifted_with_it(engine: Engine) {
+    let (mut api, token) = placed(engine).await;
+    api.report("v", cases::violation("phone")).await.unwrap();
+    let follows = pb::Sanction {
+        violation: violation_name("v"),
+        ..cases::sanction(Kind::CardsSuspended)
+    };
+    let planned = pb::Sanction {
+        start_time: time(api.server.clock.now() + DAY),
+        ..follows.clone()
+    };
+    api.set("follows", follows).await.unwrap();
+    api.set("planned", planned).await.unwrap();
+    let other = cases::sanction(Kind::TrafficRestricted);
+    let other = api.set("other", other).await.unwrap();
+    assert_eq!(api.menu_absence().await, ErrorReason::CardSuspended);
+    api.dismiss("v").await.unwrap();
+    for id in ["follows", "planned"] {
+        let lifted = api.sanction(&sanction_name(id)).await;
+        assert_eq!(lifted.state(), State::Lifted, "{id}");
+        assert_eq!(lifted.lift_reason, "不属实");
+    }
+    assert_eq!(api.sanction(&other.name).await, other);
+    assert_eq!(api.menu().await.items.len(), 3);
+    api.tap(&token).await.unwrap();
 }
 
 async fn a_decision_is_made_once_and_about_the_version_that_was_read(engine: Engine) {

@@ -14,7 +14,7 @@ use tonic_types::StatusExt;
 
 use super::{
     Api,
-    cases::{Names, request, stage},
+    cases::{self, Names, request, stage},
     rpc::{Method, methods},
 };
 use crate::support::{Engine, Scratch, TestServer, create_card, on_note, place, reason, refused};
@@ -476,4 +476,120 @@ async fn listings_of_all_merchants_are_the_platforms() {
             refused(answer, Code::PermissionDenied, "PERMISSION_DENIED");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchant_reads_neither_who_reported_it_nor_the_proof() {
+    let (guarded, names) = Guarded::start().await;
+    let (every, own) = (json!({}), json!({"merchants": ["klook"]}));
+    let [every, own] = [every, own].map(|claims| guarded.token(claims));
+    let ask = async |token: &str, rpc: &str, request: Vec<u8>| {
+        let name = format!("ComplianceService.{rpc}");
+        let method = methods().into_iter().find(|m| m.name == name).unwrap();
+        method.call(&guarded.channel, &request, Some(token)).await
+    };
+    let set = pb::CreateSanctionRequest {
+        parent: "merchants/klook".into(),
+        sanction: Some(pb::Sanction {
+            evidence: vec!["https://proof.example.com".into()],
+            ..cases::sanction(pb::sanction::Kind::TrafficRestricted)
+        }),
+        sanction_id: "proven".into(),
+        ..Default::default()
+    };
+    let set = ask(&every, "CreateSanction", set.encode_to_vec()).await;
+    let set = pb::Sanction::decode(&*set.unwrap()).unwrap();
+    let lift = pb::LiftSanctionRequest {
+        name: set.name.clone(),
+        reason: "x".into(),
+        ..Default::default()
+    };
+    ask(&every, "LiftSanction", lift.encode_to_vec())
+        .await
+        .unwrap();
+
+    let get = pb::GetViolationRequest {
+        name: names.known_violation.clone(),
+    };
+    let get = get.encode_to_vec();
+    let list = pb::ListViolationsRequest {
+        parent: "merchants/klook".into(),
+        ..Default::default()
+    };
+    let list = list.encode_to_vec();
+    let get_sanction = pb::GetSanctionRequest { name: set.name };
+    let account = pb::GetCreditAccountRequest {
+        name: "merchants/klook/creditAccount".into(),
+        ..Default::default()
+    };
+    let account = account.encode_to_vec();
+    for (token, whole) in [(&every, true), (&own, false)] {
+        let read = |text: &str| assert_eq!(text.is_empty(), !whole, "{text}");
+        let got = ask(token, "GetViolation", get.clone()).await.unwrap();
+        let got = pb::Violation::decode(&*got).unwrap();
+        for text in [&got.reporter, &got.description, &got.decider] {
+            read(text);
+        }
+        assert_eq!(got.decision, "属实");
+        let listed = ask(token, "ListViolations", list.clone()).await.unwrap();
+        let listed = pb::ListViolationsResponse::decode(&*listed).unwrap();
+        let listed = listed.violations;
+        assert_eq!(listed.len(), if whole { 3 } else { 1 });
+        assert!(listed.contains(&got));
+
+        let got = ask(token, "GetSanction", get_sanction.encode_to_vec()).await;
+        let got = pb::Sanction::decode(&*got.unwrap()).unwrap();
+        for text in [&got.author, &got.lifter, &got.evidence.concat()] {
+            read(text);
+        }
+        let listed = ask(token, "ListSanctions", list.clone()).await.unwrap();
+        let listed = pb::ListSanctionsResponse::decode(&*listed).unwrap();
+        assert!(listed.sanctions.contains(&got));
+        let account = ask(token, "GetCreditAccount", account.clone()).await;
+        let account = pb::CreditAccount::decode(&*account.unwrap()).unwrap();
+        read(&account.history[0].author);
+        read(&account.sanctions[0].author);
+    }
+
+    // What is reported only is not there.
+    let reported = |name: &str| {
+        let get = pb::GetViolationRequest { name: name.into() };
+        let appeal = pb::CreateAppealRequest {
+            parent: "merchants/klook".into(),
+            appeal: Some(pb::Appeal {
+                subject: Some(pb::appeal::Subject::Violation(name.into())),
+                ..cases::appeal("")
+            }),
+            ..Default::default()
+        };
+        [
+            ("GetViolation", get.encode_to_vec()),
+            ("CreateAppeal", appeal.encode_to_vec()),
+        ]
+    };
+    let absent = names.absent().violation;
+    for (there, absent) in reported(&names.violation)
+        .into_iter()
+        .zip(reported(&absent))
+    {
+        let there = ask(&own, there.0, there.1).await;
+        let there = refused(there, Code::NotFound, "VIOLATION_NOT_FOUND");
+        let absent = ask(&own, absent.0, absent.1).await.unwrap_err();
+        assert_eq!(there.message(), absent.message());
+    }
+    let reported = pb::ListViolationsRequest {
+        parent: "merchants/klook".into(),
+        state: pb::violation::State::Reported.into(),
+        ..Default::default()
+    };
+    let listed = ask(&own, "ListViolations", reported.encode_to_vec()).await;
+    assert_eq!(listed.unwrap(), Vec::<u8>::new());
+
+    // Its own words it reads.
+    let appeal = pb::GetAppealRequest { name: names.appeal };
+    let appeal = ask(&own, "GetAppeal", appeal.encode_to_vec())
+        .await
+        .unwrap();
+    let appeal = pb::Appeal::decode(&*appeal).unwrap();
+    assert_eq!(appeal.statement, "不是我们发的");
 }

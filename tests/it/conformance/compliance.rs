@@ -261,16 +261,19 @@ async fn pages_go_back_from_the_latest(engine: Engine) {
     assert_eq!(page(None, Some(nos[1]), 2).await, [nos[0]]);
     assert_eq!(page(Some(&klook), None, 9).await, [nos[2], nos[0]]);
     let violations = [report(&s, "b").await.no, report(&s, "a").await.no];
-    let reported = Some(ViolationState::Reported);
-    let page = reads.violations_page(&klook, reported, None, 9).await;
+    let reported = [ViolationState::Reported];
+    let page = reads.violations_page(&klook, &reported, None, 9).await;
     let listed: Vec<_> = page.unwrap().iter().map(|v| v.no).collect();
     assert_eq!(listed, [violations[1], violations[0]]);
     let before = Some(violations[1]);
-    let page = reads.violations_page(&klook, None, before, 9).await;
+    let page = reads
+        .violations_page(&klook, &ViolationState::ALL, before, 9)
+        .await;
     assert_eq!(page.unwrap().len(), 1);
-    let state = Some(ViolationState::Confirmed);
-    let none = reads.violations_page(&klook, state, None, 9).await;
-    assert_eq!(none.unwrap(), []);
+    for states in [&[ViolationState::Confirmed][..], &[]] {
+        let none = reads.violations_page(&klook, states, None, 9).await;
+        assert_eq!(none.unwrap(), []);
+    }
 }
 
 async fn a_sanction_is_listed_as_it_was_known(engine: Engine) {
@@ -332,6 +335,14 @@ async fn what_is_not_over_counts_but_for_what_is_done_at_once(engine: Engine) {
         reads.count_sanctions(&klook, now).await.unwrap()
     };
     assert_eq!((count(0).await, count(4).await, count(5).await), (5, 5, 0));
+    let known = Some(NOW);
+    let lasting = reads.sanctions_not_over(&klook, NOW, known, 9).await;
+    let lasting = lasting.unwrap();
+    assert_eq!(lasting.len(), 5);
+    assert!(lasting.iter().all(|sanction| sanction.in_force(NOW)));
+    let before = Micros(NOW.0 - 1);
+    let planned = reads.sanctions_not_over(&klook, before, None, 9).await;
+    assert_eq!(planned.unwrap().len(), 7);
     assert!(reads.suspended(&klook, NOW + SECOND * 4).await.unwrap());
     assert!(!reads.suspended(&klook, NOW + SECOND * 5).await.unwrap());
 }

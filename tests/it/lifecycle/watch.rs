@@ -98,7 +98,9 @@ async fn writer(address: Address, n: usize) {
     for i in 0..SANCTIONS {
         let request = pb::CreateSanctionRequest {
             parent: format!("merchants/m{n}"),
-            sanction: Some(sanction([Kind::Warning, Kind::CardsSuspended][i % 2])),
+            sanction: Some(sanction(
+                [Kind::TrafficRestricted, Kind::CardsSuspended][i % 2],
+            )),
             sanction_id: format!("s{i}"),
             request_id: Uuid::now_v7().to_string(),
         };

@@ -5,6 +5,7 @@ use super::*;
 on_both_engines!(
     an_appeal_is_possible_until_its_time_and_once,
     a_sanction_goes_with_the_violation_that_it_follows_from,
+    what_followed_after_an_appeal_was_decided_is_heard_by_itself,
     an_appeal_against_a_sanction_leaves_the_points,
     what_had_ended_before_is_told_as_lost_and_told_once,
     an_appeal_becomes_overdue_and_is_decided_once,
@@ -96,6 +97,33 @@ async fn a_sanction_goes_with_the_violation_that_it_follows_from(engine: Engine)
     assert_eq!(states, State::Active);
 }
 
+async fn what_followed_after_an_appeal_was_decided_is_heard_by_itself(engine: Engine) {
+    let mut api = Api::start(engine).await;
+    api.stop_clock();
+    api.broken("v", "phone").await;
+    let follows = pb::Sanction {
+        violation: violation_name("v"),
+        ..cases::sanction(Kind::TrafficRestricted)
+    };
+    api.set("before", follows.clone()).await.unwrap();
+    api.advance(SECOND);
+    api.appeal("whole", against_violation("v")).await.unwrap();
+    exists(
+        api.appeal("early", against_sanction("before")).await,
+        "whole",
+    );
+    api.advance(SECOND);
+    api.reject("whole").await.unwrap();
+    api.advance(SECOND);
+    api.set("after", follows).await.unwrap();
+    exists(
+        api.appeal("late", against_sanction("before")).await,
+        "whole",
+    );
+    api.appeal("late", against_sanction("after")).await.unwrap();
+    exists(api.appeal("again", against_sanction("after")).await, "late");
+}
+
 async fn an_appeal_against_a_sanction_leaves_the_points(engine: Engine) {
     let (mut api, _) = placed(engine).await;
     let confirmed = api.broken("v", "wechat-id").await;
@@ -115,7 +143,8 @@ async fn an_appeal_against_a_sanction_leaves_the_points(engine: Engine) {
     exists(api.appeal("b", subject).await, "a");
 
     // One that was lifted by hand is nothing to object to.
-    api.set("s", cases::sanction(Kind::Warning)).await.unwrap();
+    let slow = cases::sanction(Kind::TrafficRestricted);
+    api.set("s", slow).await.unwrap();
     api.lift("s").await.unwrap();
     let lifted = api.appeal("b", against_sanction("s")).await;
     let lifted = refused(lifted, Code::FailedPrecondition, "STATE_TRANSITION");
@@ -166,7 +195,6 @@ async fn what_had_ended_before_is_told_as_lost_and_told_once(engine: Engine) {
     api.appeal("whole", against_violation("v")).await.unwrap();
     let part = api.uphold("part").await.unwrap().loss.unwrap();
     assert_eq!(seconds(part.effects[0].duration), 10);
-    assert_eq!(part.effects[0].item_ids, ["p1", "p2"]);
     // It had ended, so nothing is lifted.
     let blocked = api.sanction(&sanction_name("blocked")).await;
     assert_eq!(blocked.state(), State::Ended);
@@ -181,8 +209,11 @@ async fn what_had_ended_before_is_told_as_lost_and_told_once(engine: Engine) {
     let damages = told("damages").unwrap();
     assert_eq!(
         (damages.amount.clone(), seconds(damages.duration)),
-        (yuan(300), 60)
+        (yuan(300), 0)
     );
+    // What was done at once is paid back, not lifted.
+    let done = api.sanction(&sanction_name("damages")).await;
+    assert_eq!(done.state(), State::Ended);
     let never = told("never").unwrap();
     assert_eq!((&never.amount, seconds(never.duration)), (&None, 0));
 }

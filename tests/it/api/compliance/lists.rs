@@ -92,9 +92,9 @@ async fn sanctions_of_all_merchants_are_listed_by_kind_up_to_a_revision(engine: 
     };
     assert_eq!(revision(&mut api).await, 0);
     for (i, (merchant, kind)) in [
-        ("klook", Kind::Warning),
+        ("klook", Kind::TrafficRestricted),
         ("other", Kind::StoreFrozen),
-        ("third", Kind::Warning),
+        ("third", Kind::TrafficRestricted),
     ]
     .into_iter()
     .enumerate()
@@ -115,17 +115,29 @@ async fn sanctions_of_all_merchants_are_listed_by_kind_up_to_a_revision(engine: 
     .map(|name| format!("merchants/{name}"));
     let everything = all!(api, list_sanctions, sanctions, list(&[]));
     assert_eq!(everything, [s2.clone(), s1.clone(), s0.clone()]);
-    let warnings = all!(api, list_sanctions, sanctions, list(&[Kind::Warning]));
-    assert_eq!(warnings, [s2, s0]);
+    let restricted = all!(
+        api,
+        list_sanctions,
+        sanctions,
+        list(&[Kind::TrafficRestricted])
+    );
+    assert_eq!(restricted, [s2, s0]);
     let both = [Kind::StoreFrozen, Kind::ItemsBlocked];
     assert_eq!(all!(api, list_sanctions, sanctions, list(&both)), [s1]);
     // Each change is one more.
     let before = revision(&mut api).await;
     assert!(before >= 3);
+    // What it leaves out would be missed by who watches from there.
+    let now = pb::ListSanctionsRequest {
+        in_force_at: time(api.server.clock.now()),
+        ..list(&[])
+    };
+    let now = api.compliance.list_sanctions(now).await.unwrap();
+    assert_eq!(now.get_ref().revision, 0);
     api.lift("s0").await.unwrap();
     assert!(revision(&mut api).await > before);
 
-    let twice = list(&[Kind::Warning, Kind::Warning]);
+    let twice = list(&[Kind::TrafficRestricted, Kind::TrafficRestricted]);
     malformed(api.compliance.list_sanctions(twice).await, &["kinds[1]"]);
     let unknown = pb::ListSanctionsRequest {
         kinds: vec![0],

@@ -227,7 +227,7 @@ impl Run<'_> {
         let ladder: &[_] = match balance {
             0..=4 => &[
                 (SanctionKind::StoreFrozen, Some(at + 2 * DAY)),
-                (SanctionKind::Warning, None),
+                (SanctionKind::Warning, Some(at)),
             ],
             5..=9 => &[(SanctionKind::CardsSuspended, Some(at + DAY))],
             _ => &[],
@@ -356,13 +356,17 @@ impl Run<'_> {
             in_force_at: Some(at),
             ..Default::default()
         };
-        let (in_force, _) = self.app.sanctions(sought, None, 1000).await.unwrap();
+        let (in_force, _) = self
+            .app
+            .sanctions(&call().principal, sought, None, 1000)
+            .await
+            .unwrap();
         let mut ids: Vec<_> = in_force.iter().map(|s| s.name.id()).collect();
         ids.sort_unstable();
         prop_assert_eq!(ids, self.told.in_force(at), "at {}", at);
         let account = self
             .app
-            .credit_account(self.merchant.clone(), Some(at))
+            .credit_account(&call().principal, self.merchant.clone(), Some(at))
             .await;
         let violations = account.unwrap().violations;
         let balance = self.told.balance(at);
@@ -391,7 +395,7 @@ impl Run<'_> {
         prop_assert_eq!(stopped, self.told.stopped(now));
         let account = self
             .app
-            .credit_account(self.merchant.clone(), None)
+            .credit_account(&call().principal, self.merchant.clone(), None)
             .await
             .unwrap();
         let balance = credit::balance(&account.violations, account.at);
