@@ -118,6 +118,7 @@ impl App {
         self.room_for_sanctions(&write, name.merchant(), &kinds)
             .await?;
         let charge = Charge {
+            conduct_version: self.rules.conduct.version.clone(),
             balance,
             sanctions: sanctions.iter().map(|s| s.name.clone()).collect(),
             appeal_end_time: now + self.rules.appeal_window,
