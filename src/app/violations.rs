@@ -3,7 +3,7 @@
 use super::{
     App, Call, Error, Papers, Principal, Result, SanctionDraft,
     sanctions::{lift, sanction},
-    write::{Begin, Write, etag_matches, no_transition},
+    write::{Begin, Write, etag_matches, no_transition, quota},
 };
 use crate::domain::{
     Merchant, Micros, Reason, Refusal, Sanction, SanctionName, Violation, ViolationName,
@@ -199,12 +199,8 @@ impl App {
         if write.tx.count_reported(merchant).await? < limit {
             return Ok(());
         }
-        let message =
-            format!("a merchant may have {limit} violations to be decided on; decide on one first");
-        Err(Refusal::new(Reason::QuotaExhausted, message)
-            .about(merchant)
-            .with("limit", limit.to_string())
-            .into())
+        let what = "violations to be decided on";
+        Err(quota(merchant, what, limit, "decide on one first").into())
     }
 }
 
