@@ -106,11 +106,11 @@ impl ComplianceService for Compliance {
     ) -> Answer<pb::Violation> {
         respond(async {
             let (caller, mut r) = open(request)?;
-            caller.permit_platform()?;
-            let name = call::name::<ViolationName>(&caller, "name", &r.name)?;
             let id = take(&mut r.request_id);
-            let call = call::write(caller, "ConfirmViolation", &id, &r, false)?;
-            let reason = wire::why("decision", &r.decision)?;
+            let why = ("decision", &*r.decision);
+            let decided =
+                wire::decided::<ViolationName>(caller, "ConfirmViolation", &id, &r, &r.name, why);
+            let (call, name, reason) = decided?;
             let confirmed = self.0.confirm_violation(&call, &name, &r.etag, reason);
             violations::wire(&self.0, confirmed.await?)
         })
@@ -123,11 +123,11 @@ impl ComplianceService for Compliance {
     ) -> Answer<pb::Violation> {
         respond(async {
             let (caller, mut r) = open(request)?;
-            caller.permit_platform()?;
-            let name = call::name::<ViolationName>(&caller, "name", &r.name)?;
             let id = take(&mut r.request_id);
-            let call = call::write(caller, "DismissViolation", &id, &r, false)?;
-            let reason = wire::why("decision", &r.decision)?;
+            let why = ("decision", &*r.decision);
+            let decided =
+                wire::decided::<ViolationName>(caller, "DismissViolation", &id, &r, &r.name, why);
+            let (call, name, reason) = decided?;
             let dismissed = self.0.dismiss_violation(&call, &name, &r.etag, reason);
             violations::wire(&self.0, dismissed.await?)
         })
@@ -225,11 +225,11 @@ impl ComplianceService for Compliance {
     ) -> Answer<pb::Sanction> {
         respond(async {
             let (caller, mut r) = open(request)?;
-            caller.permit_platform()?;
-            let name = call::name::<SanctionName>(&caller, "name", &r.name)?;
             let id = take(&mut r.request_id);
-            let call = call::write(caller, "LiftSanction", &id, &r, false)?;
-            let reason = wire::why("reason", &r.reason)?;
+            let why = ("reason", &*r.reason);
+            let decided =
+                wire::decided::<SanctionName>(caller, "LiftSanction", &id, &r, &r.name, why);
+            let (call, name, reason) = decided?;
             let lifted = self.0.lift_sanction(&call, &name, &r.etag, reason).await?;
             let then = lifted.update_time;
             sanctions::wire(&self.0, lifted, then)
@@ -300,11 +300,11 @@ impl ComplianceService for Compliance {
     async fn uphold_appeal(&self, request: Request<pb::UpholdAppealRequest>) -> Answer<pb::Appeal> {
         respond(async {
             let (caller, mut r) = open(request)?;
-            caller.permit_platform()?;
-            let name = call::name::<AppealName>(&caller, "name", &r.name)?;
             let id = take(&mut r.request_id);
-            let call = call::write(caller, "UpholdAppeal", &id, &r, false)?;
-            let reason = wire::why("decision", &r.decision)?;
+            let why = ("decision", &*r.decision);
+            let decided =
+                wire::decided::<AppealName>(caller, "UpholdAppeal", &id, &r, &r.name, why);
+            let (call, name, reason) = decided?;
             let upheld = self.0.uphold_appeal(&call, &name, &r.etag, reason).await?;
             let then = upheld.update_time;
             appeals::wire(&self.0, upheld, then)
@@ -315,11 +315,11 @@ impl ComplianceService for Compliance {
     async fn reject_appeal(&self, request: Request<pb::RejectAppealRequest>) -> Answer<pb::Appeal> {
         respond(async {
             let (caller, mut r) = open(request)?;
-            caller.permit_platform()?;
-            let name = call::name::<AppealName>(&caller, "name", &r.name)?;
             let id = take(&mut r.request_id);
-            let call = call::write(caller, "RejectAppeal", &id, &r, false)?;
-            let reason = wire::why("decision", &r.decision)?;
+            let why = ("decision", &*r.decision);
+            let decided =
+                wire::decided::<AppealName>(caller, "RejectAppeal", &id, &r, &r.name, why);
+            let (call, name, reason) = decided?;
             let rejected = self.0.reject_appeal(&call, &name, &r.etag, reason).await?;
             let then = rejected.update_time;
             appeals::wire(&self.0, rejected, then)

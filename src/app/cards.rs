@@ -214,7 +214,7 @@ impl App {
     async fn room_for_a_card(&self, write: &Write<'_>, merchant: &Merchant) -> Result<()> {
         let limit = self.rules.cards_per_merchant;
         if write.tx.count_cards(merchant).await? >= limit {
-            return Err(quota(merchant, "cards", limit).into());
+            return Err(quota(merchant, "cards", limit, "withdraw one first").into());
         }
         Ok(())
     }

@@ -136,7 +136,7 @@ impl App {
     async fn room_for_a_link(&self, write: &Write<'_>, merchant: &Merchant) -> Result<()> {
         let limit = self.rules.links_per_merchant;
         if write.tx.count_links(merchant, write.now).await? >= limit {
-            return Err(quota(merchant, "links", limit).into());
+            return Err(quota(merchant, "links", limit, "withdraw one first").into());
         }
         Ok(())
     }

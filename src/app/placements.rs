@@ -203,7 +203,7 @@ impl App {
     async fn room_for_a_placement(&self, write: &Write<'_>, merchant: &Merchant) -> Result<()> {
         let limit = self.rules.placements_per_merchant;
         if write.tx.count_placements(merchant).await? >= limit {
-            return Err(quota(merchant, "placements", limit).into());
+            return Err(quota(merchant, "placements", limit, "withdraw one first").into());
         }
         Ok(())
     }

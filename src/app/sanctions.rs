@@ -2,7 +2,7 @@
 
 use super::{
     App, Call, Papers, Principal, Result, violations,
-    write::{Begin, Write, etag_matches, no_transition},
+    write::{Begin, Write, etag_matches, no_transition, quota},
 };
 use crate::{
     domain::{
@@ -148,12 +148,8 @@ impl App {
         if more == 0 || write.tx.count_sanctions(merchant, write.now).await? + more <= limit {
             return Ok(());
         }
-        let message =
-            format!("a merchant may have {limit} sanctions that are not over; lift one first");
-        Err(Refusal::new(Reason::QuotaExhausted, message)
-            .about(merchant)
-            .with("limit", limit.to_string())
-            .into())
+        let what = "sanctions that are not over";
+        Err(quota(merchant, what, limit, "lift one first").into())
     }
 }
 

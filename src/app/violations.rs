@@ -3,7 +3,7 @@
 use super::{
     App, Call, Error, Papers, Principal, Result, SanctionDraft,
     sanctions::{lift, sanction},
-    write::{Begin, Write, etag_matches, no_transition},
+    write::{Begin, Write, etag_matches, no_transition, quota},
 };
 use crate::domain::{
     Merchant, Micros, Reason, Refusal, Sanction, SanctionName, Violation, ViolationName,
@@ -118,6 +118,7 @@ impl App {
         self.room_for_sanctions(&write, name.merchant(), &kinds)
             .await?;
         let charge = Charge {
+            conduct_version: self.rules.conduct.version.clone(),
             balance,
             sanctions: sanctions.iter().map(|s| s.name.clone()).collect(),
             appeal_end_time: now + self.rules.appeal_window,
@@ -198,12 +199,8 @@ impl App {
         if write.tx.count_reported(merchant).await? < limit {
             return Ok(());
         }
-        let message =
-            format!("a merchant may have {limit} violations to be decided on; decide on one first");
-        Err(Refusal::new(Reason::QuotaExhausted, message)
-            .about(merchant)
-            .with("limit", limit.to_string())
-            .into())
+        let what = "violations to be decided on";
+        Err(quota(merchant, what, limit, "decide on one first").into())
     }
 }
 

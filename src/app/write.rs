@@ -205,11 +205,11 @@ pub(super) fn no_transition(name: impl ToString, state: &'static str) -> Refusal
         .with("state", state)
 }
 
-/// The merchant has as many as it may.
-pub(super) fn quota(merchant: impl ToString, what: &str, limit: u64) -> Refusal {
+/// The merchant has as many as it may; `instead` says what to do.
+pub(super) fn quota(merchant: impl ToString, what: &str, limit: u64, instead: &str) -> Refusal {
     Refusal::new(
         Reason::QuotaExhausted,
-        format!("a merchant may have {limit} {what}; withdraw one first"),
+        format!("a merchant may have {limit} {what}; {instead}"),
     )
     .about(merchant.to_string())
     .with("limit", limit.to_string())

@@ -74,6 +74,8 @@ pub struct Decision {
 /// What followed from a confirmed violation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Charge {
+    /// Of the conduct table by which it was confirmed.
+    pub conduct_version: String,
     /// The balance right after it.
     pub balance: u8,
     /// That the ladder set.

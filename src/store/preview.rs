@@ -131,8 +131,8 @@ impl Reads {
     ) -> Result<HashMap<Merchant, Arc<Standing>>> {
         let ids: Vec<_> = merchants.into_iter().map(Merchant::id).collect();
         let lists = self.lists(&ids).await?;
-        self.judged(&ids, programs.to_vec(), lists, calendar, now, None)
-            .await
+        let standings = self.judged(&ids, programs.to_vec(), lists, calendar, now, None);
+        self.sanctioned(standings.await?, now, None).await
     }
 }
 

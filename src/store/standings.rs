@@ -7,11 +7,13 @@ use sea_orm::ConnectionTrait;
 
 use super::{Db, Result, programs::Listed};
 use crate::domain::{
-    Calendar, Chance, Day, List, Merchant, Micros, Program, ProgramName, Sanction, Sources, Spend,
-    Standing,
+    Calendar, Chance, Day, List, Merchant, Micros, Program, ProgramName, Sources, Spend, Standing,
     eligibility::{Terms, decide},
     ledger::SILENT_DAYS,
 };
+
+/// By merchant, to be given their sanctions.
+pub(super) type Standings = HashMap<Merchant, Standing>;
 
 /// What several merchants are judged by.
 struct Known<'a> {
@@ -56,8 +58,8 @@ impl<C: ConnectionTrait> Db<C> {
         let programs = self.programs(now).await?;
         let ids = distinct(merchants);
         let lists = self.lists(&ids).await?;
-        self.judged(&ids, programs, lists, calendar, now, None)
-            .await
+        let standings = self.judged(&ids, programs, lists, calendar, now, None);
+        self.sanctioned(standings.await?, now, None).await
     }
 
     /// Each merchant's standing at an earlier moment, by what was known then.
@@ -70,8 +72,8 @@ impl<C: ConnectionTrait> Db<C> {
         let programs = self.programs_at(at).await?;
         let ids = distinct(merchants);
         let lists = self.lists_at(&ids, at).await?;
-        self.judged(&ids, programs, lists, calendar, at, Some(at))
-            .await
+        let standings = self.judged(&ids, programs, lists, calendar, at, Some(at));
+        self.sanctioned(standings.await?, at, Some(at)).await
     }
 
     /// One merchant's chance with one program, also one that has ended; by what was known
@@ -94,10 +96,29 @@ impl<C: ConnectionTrait> Db<C> {
         };
         let programs = vec![program];
         let standings = self.judged(&ids, programs, lists, calendar, at, known);
-        Ok(only(standings.await?, merchant).chances.pop())
+        let standing = standings.await?.remove(merchant);
+        Ok(standing.and_then(|mut standing| standing.chances.pop()))
     }
 
-    /// Each merchant's standing, were these the programs.
+    /// With the sanctions that stop their cards.
+    pub(super) async fn sanctioned(
+        &self,
+        mut standings: Standings,
+        at: Micros,
+        known: Option<Micros>,
+    ) -> Result<HashMap<Merchant, Arc<Standing>>> {
+        let merchants: Vec<_> = standings.keys().map(Merchant::id).collect();
+        let sanctions = self.stopping(&merchants, at, known).await?;
+        for (merchant, sanctions) in sanctions {
+            if let Some(standing) = standings.get_mut(&merchant) {
+                standing.sanctions = sanctions;
+            }
+        }
+        let shared = |(merchant, standing)| (merchant, Arc::new(standing));
+        Ok(standings.into_iter().map(shared).collect())
+    }
+
+    /// Each merchant's standing, were these the programs, but for its sanctions.
     pub(super) async fn judged(
         &self,
         ids: &[&str],
@@ -106,7 +127,7 @@ impl<C: ConnectionTrait> Db<C> {
         calendar: &Calendar,
         now: Micros,
         known: Option<Micros>,
-    ) -> Result<HashMap<Merchant, Arc<Standing>>> {
+    ) -> Result<Standings> {
         let known = Known {
             sources: self.reporting(&programs, calendar, now, known).await?,
             programs,
@@ -119,12 +140,10 @@ impl<C: ConnectionTrait> Db<C> {
             .into_iter()
             .map(|(program_no, merchant, list)| ((program_no, merchant), list))
             .collect();
-        let mut sanctions = self.stopping(ids, now, known.known).await?;
         let standing = |merchant: Merchant| {
             let spend = spend.remove(&merchant).unwrap_or_default();
-            let sanctions = sanctions.remove(&merchant).unwrap_or_default();
-            let standing = known.standing(merchant.clone(), sanctions, &spend, &lists);
-            (merchant, Arc::new(standing))
+            let standing = known.standing(merchant.clone(), &spend, &lists);
+            (merchant, standing)
         };
         Ok(ids
             .iter()
@@ -199,7 +218,6 @@ impl Known<'_> {
     fn standing(
         &self,
         merchant: Merchant,
-        sanctions: Vec<Sanction>,
         spend: &Spend,
         lists: &HashMap<(i64, Merchant), List>,
     ) -> Standing {
@@ -216,7 +234,7 @@ impl Known<'_> {
         });
         Standing {
             chances: chances.collect(),
-            sanctions,
+            sanctions: Vec::new(),
             merchant,
         }
     }

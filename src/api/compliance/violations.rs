@@ -71,6 +71,7 @@ pub fn wire(app: &App, violation: Violation) -> Result<pb::Violation> {
         (wire.decider, wire.decision) = (decision.author, decision.reason);
     }
     if let Some(charge) = violation.charge {
+        wire.conduct_version = charge.conduct_version;
         wire.balance = charge.balance.into();
         wire.sanctions = charge.sanctions.iter().map(ToString::to_string).collect();
         if violation.state == ViolationState::Confirmed {

@@ -1,8 +1,11 @@
 //! What violations, sanctions and appeals have in common on the wire.
 
+use prost::Message;
+
 use crate::{
-    app::{Papers, Principal},
-    domain::{Check, Merchant, Refusal, is_foreign_id, text},
+    api::call,
+    app::{Call, Papers, Principal},
+    domain::{Check, Merchant, Refusal, ResourceName, is_foreign_id, text},
 };
 
 /// Addresses of one resource's proof.
@@ -16,12 +19,23 @@ pub fn whose(caller: &Principal, parent: &str) -> Result<Option<Merchant>, Refus
         caller.permit_platform()?;
         return Ok(None);
     }
-    super::call::merchant(caller, "parent", parent).map(Some)
+    call::merchant(caller, "parent", parent).map(Some)
 }
 
-/// Why somebody decides so: 1 to 500 code points.
-pub fn why(field: &str, reason: &str) -> Result<String, Refusal> {
-    text(reason, 1..=500).map_err(|rule| Refusal::field(field, rule))
+/// What the platform decides: by which call, on what, and why, in 1 to 500 code points of one field.
+pub fn decided<N: ResourceName>(
+    caller: Principal,
+    method: &str,
+    request_id: &str,
+    message: &impl Message,
+    name: &str,
+    (field, why): (&str, &str),
+) -> Result<(Call, N, String), Refusal> {
+    caller.permit_platform()?;
+    let name = call::name(&caller, "name", name)?;
+    let call = call::write(caller, method, request_id, message, false)?;
+    let why = text(why, 1..=500).map_err(|rule| Refusal::field(field, rule))?;
+    Ok((call, name, why))
 }
 
 /// A text of 1 to `most` code points in one field, and the proof in another.

@@ -33,6 +33,7 @@ fn charged(
             reason: String::new(),
         }),
         charge: Some(Charge {
+            conduct_version: "1".to_owned(),
             balance: 0,
             sanctions: Vec::new(),
             appeal_end_time: Micros(at + 5),

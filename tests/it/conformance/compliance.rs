@@ -97,6 +97,7 @@ fn confirmed(violation: Violation) -> Violation {
         reason: "属实".into(),
     };
     let charge = Charge {
+        conduct_version: "1".into(),
         balance: 6,
         sanctions: Vec::new(),
         appeal_end_time: NOW + 2 * SECOND,

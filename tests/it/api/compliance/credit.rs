@@ -178,6 +178,7 @@ async fn a_table_of_ones_own_decides(engine: Engine) {
     let unknown = api.report("v", cases::violation("phone")).await;
     super::super::malformed(unknown, &["violation.rule"]);
     let violation = api.broken("v", "spam").await;
+    assert_eq!(violation.conduct_version, "own");
     assert_eq!((violation.balance, violation.points_return_time), (0, None));
     let decided = super::super::micros(violation.decide_time);
     assert_eq!(
