@@ -21,8 +21,6 @@ const LARGE: u32 = 4_000_000;
 /// How many times smaller pictures are made, though no smaller than this in their longer side.
 const DIVISORS: [u32; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
 const SMALLEST: u32 = 60;
-/// Pixels of a side that the decoder can count.
-const LONGEST: u32 = 32_000;
 
 /// The wide window spans an eighth of the longer side: a code's own light.
 const WIDE: u32 = 16;
@@ -51,16 +49,16 @@ impl Found {
 
 pub fn search(gray: &GrayImage, found: &mut Found) {
     let (width, height) = gray.dimensions();
-    if width * height <= SMALL && width.max(height) * 2 <= LONGEST {
+    if width * height <= SMALL {
         let twice = imageops::resize(gray, width * 2, height * 2, FilterType::Triangle);
         look(twice, found);
     }
     for by in DIVISORS {
-        let longer = width.max(height) / by;
-        if longer <= LONGEST && (by == 1 || longer >= SMALLEST) {
-            let small = imageops::thumbnail(gray, (width / by).max(1), (height / by).max(1));
-            look(small, found);
+        if by > 1 && width.max(height) / by < SMALLEST {
+            break;
         }
+        let small = imageops::thumbnail(gray, (width / by).max(1), (height / by).max(1));
+        look(small, found);
     }
 }
 

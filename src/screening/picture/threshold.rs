@@ -3,9 +3,6 @@
 use image::GrayImage;
 use rxing::common::BitMatrix;
 
-/// White on all sides: a code may end where the picture ends.
-const MARGIN: u32 = 8;
-
 /// Each pixel's surroundings: the mean of the square that reaches `radius` to each side, as far
 /// as the picture goes.
 pub fn means(gray: &GrayImage, radius: usize) -> GrayImage {
@@ -63,17 +60,12 @@ fn add(sum: &mut u32, value: u32, enters: bool) {
     }
 }
 
-/// What is darker than `percent` of its surroundings, with a white margin around it all.
+/// What is darker than `percent` of its surroundings.
 pub fn dark(gray: &GrayImage, means: &GrayImage, percent: u32) -> Option<BitMatrix> {
-    let (width, height) = gray.dimensions();
-    let mut bits = BitMatrix::new(width + 2 * MARGIN, height + 2 * MARGIN).ok()?;
-    let rows = gray.as_raw().chunks_exact(width as usize);
-    let mean_rows = means.as_raw().chunks_exact(width as usize);
-    for (y, (row, mean_row)) in (MARGIN..).zip(rows.zip(mean_rows)) {
-        for (x, (pixel, mean)) in (MARGIN..).zip(row.iter().zip(mean_row)) {
-            if u32::from(*pixel) * 100 < u32::from(*mean) * percent {
-                bits.set(x, y);
-            }
+    let mut bits = BitMatrix::new(gray.width(), gray.height()).ok()?;
+    for ((x, y, pixel), mean) in gray.enumerate_pixels().zip(means.pixels()) {
+        if u32::from(pixel.0[0]) * 100 < u32::from(mean.0[0]) * percent {
+            bits.set(x, y);
         }
     }
     Some(bits)
