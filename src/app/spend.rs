@@ -29,7 +29,7 @@ const RESUME_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long an import writes before it gives way. Others wait for longer than that, and for
 /// less than it takes to make them give up.
-const TURN: Duration = Duration::from_secs(2);
+const TURN: Duration = Duration::from_secs(1);
 
 /// Figures from one sender. Each chunk is one transaction, so what was taken in stays,
 /// however the import ends.

@@ -17,18 +17,22 @@ use tonic::Code;
 use super::{column, database, import, path};
 use crate::support::{Engine, ProgramClient, Scratch, TestServer, get_menu, refused};
 
-async fn pause_and_resume(programs: &mut ProgramClient) {
+/// One write.
+async fn pause_or_resume(programs: &mut ProgramClient, paused: bool) {
     let name = "programs/default".to_owned();
-    let request = pb::PauseProgramRequest {
-        name: name.clone(),
-        ..Default::default()
-    };
-    programs.pause_program(request).await.unwrap();
-    let request = pb::ResumeProgramRequest {
-        name,
-        ..Default::default()
-    };
-    programs.resume_program(request).await.unwrap();
+    if paused {
+        let request = pb::ResumeProgramRequest {
+            name,
+            ..Default::default()
+        };
+        programs.resume_program(request).await.unwrap();
+    } else {
+        let request = pb::PauseProgramRequest {
+            name,
+            ..Default::default()
+        };
+        programs.pause_program(request).await.unwrap();
+    }
 }
 
 async fn one_day(server: &TestServer, n: i32) -> pb::ImportSpendRequest {
@@ -115,8 +119,8 @@ async fn importers_that_wait_leave_the_connections_to_calls() {
 async fn a_program_is_paused_while_another_process_imports_into_sqlite() {
     let server = TestServer::gated(Engine::Sqlite, "").await;
     let day = Zone::SHANGHAI.day(server.clock.now()) - 1;
-    // For several turns of the importer.
-    let rows: String = (0..400_000)
+    // Four chunks: the importer gives way between them.
+    let rows: String = (0..1_200_000)
         .map(|n| format!("m{n},{day},juguang,1,CNY\n"))
         .collect();
     let file = path(&server.scratch, "f.csv");
@@ -129,14 +133,15 @@ async fn a_program_is_paused_while_another_process_imports_into_sqlite() {
     let under_way = "SELECT 'yes' FROM spend_imports WHERE position > 0 AND finish_time IS NULL";
     let mut programs = server.programs().await;
     let mut importing = import::command(&server.scratch, &file).spawn().unwrap();
-    let (mut times, mut longest) = (0, Duration::ZERO);
+    let (mut times, mut longest, mut paused) = (0, Duration::ZERO, false);
     let code = loop {
         if let Some(code) = importing.try_wait().unwrap() {
             break code;
         }
         let begun = column(&db, under_way).await;
         let started = Instant::now();
-        pause_and_resume(&mut programs).await;
+        pause_or_resume(&mut programs, paused).await;
+        paused = !paused;
         // What had to wait for the import's end is none of them.
         if !begun.is_empty() && !column(&db, under_way).await.is_empty() {
             longest = longest.max(started.elapsed());
@@ -144,7 +149,7 @@ async fn a_program_is_paused_while_another_process_imports_into_sqlite() {
         }
     };
     eprintln!("{times} times, the longest in {longest:?}");
-    assert!(code.success() && times >= 5, "{code}, {times}");
+    assert!(code.success() && times >= 1, "{code}, {times}");
 }
 
 /// For longer than SQLite waits.
