@@ -96,7 +96,9 @@ async fn importers_that_wait_leave_the_connections_to_calls() {
         let one_more = tokio_stream::once(one_day(&server, STREAMS).await);
         let one_more = server.eligibilities().await.import_spend(one_more).await;
         refused(one_more, Code::Unavailable, "OVERLOADED");
-        pause_and_resume(&mut server.programs().await).await;
+        let mut programs = server.programs().await;
+        pause_or_resume(&mut programs, false).await;
+        pause_or_resume(&mut programs, true).await;
         let menu = get_menu("klook");
         server.serving().await.get_chat_menu(menu).await.unwrap();
         assert_eq!(column(&db, waiting).await, ["1"]);
