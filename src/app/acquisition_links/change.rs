@@ -11,7 +11,7 @@ use crate::{
         acquisition::{self, Pending, Range},
     },
     store::Errand,
-    wecom,
+    wecom::{self, Credentials},
 };
 
 /// What is to change; `None` leaves a field as it is.
@@ -44,19 +44,8 @@ impl App {
         } else {
             self.settled(write.now)
         };
-        write
-            .tx
-            .save_acquisition_link(&link, errand, write.author)
-            .await?;
-        write
-            .audit(
-                "UpdateAcquisitionLink",
-                name,
-                format!("version={}", link.version),
-            )
-            .await?;
-        let corp = write.tx.corp(&name.corp).await?;
-        let corp = self.credentials(&corp.ok_or_else(|| not_found(name))?)?;
+        let corp = self.save(&write, &link, errand, "UpdateAcquisitionLink");
+        let corp = corp.await?;
         let link = write.finish(link).await?;
         let Some(made) = link.made.as_ref().filter(|_| alone) else {
             return Ok(link);
@@ -106,19 +95,8 @@ impl App {
             _ if alone => self.under_way(write.now, None),
             _ => self.settled(write.now),
         };
-        write
-            .tx
-            .save_acquisition_link(&link, errand, write.author)
-            .await?;
-        write
-            .audit(
-                "DeleteAcquisitionLink",
-                name,
-                format!("version={}", link.version),
-            )
-            .await?;
-        let corp = write.tx.corp(&name.corp).await?;
-        let corp = self.credentials(&corp.ok_or_else(|| not_found(name))?)?;
+        let corp = self.save(&write, &link, errand, "DeleteAcquisitionLink");
+        let corp = corp.await?;
         write.finish(()).await?;
         if let Some(made) = link.made.as_ref().filter(|_| alone) {
             let deleting = self.wecom.delete_link(&corp, &made.link_id);
@@ -127,6 +105,22 @@ impl App {
             }
         }
         Ok(())
+    }
+
+    /// Keeps what is wanted, on the audit trail, too; with what WeCom is to be told of it.
+    async fn save(
+        &self,
+        write: &Write<'_>,
+        link: &AcquisitionLink,
+        errand: Errand,
+        action: &str,
+    ) -> Result<Credentials> {
+        let (tx, name) = (&write.tx, &link.name);
+        tx.save_acquisition_link(link, errand, write.author).await?;
+        let detail = format!("version={}", link.version);
+        write.audit(action, name, detail).await?;
+        let corp = tx.corp(&name.corp).await?;
+        self.credentials(&corp.ok_or_else(|| not_found(name))?)
     }
 }
 
