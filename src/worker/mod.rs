@@ -89,7 +89,8 @@ pub async fn sanctions(app: App, stop: CancellationToken) {
         loop {
             ticks.tick().await;
             if let Err(error) = app.look_at_sanctions().await {
-                tracing::warn!(%error, "the feed of sanctions is not looked at");
+                // Health tells that the store is away; this would, five times a second.
+                tracing::debug!(%error, "the feed of sanctions is not looked at");
             }
         }
     };
