@@ -18,16 +18,13 @@ use crate::{
         App,
         screening::{Content, Item, Place, Screened},
     },
-    domain::{Check, Merchant, foreign_id},
-    screening::{Category, Finding, Verdict},
+    domain::{Check, Merchant, Refusal, foreign_id},
+    screening::{Category, Finding, Verdict, picture::Limits},
 };
 
 const ITEMS: RangeInclusive<usize> = 1..=100;
 /// Code points of a text.
 const TEXT: RangeInclusive<usize> = 1..=10_000;
-/// Bytes of a picture.
-const IMAGE: RangeInclusive<usize> = 1..=4 * 1024 * 1024;
-
 /// What a whole request may have: three of the largest pictures, and what else there is.
 pub const REQUEST_BYTES: usize = 16 * 1024 * 1024;
 
@@ -55,7 +52,7 @@ pub async fn screen(
     .await
 }
 
-fn items(wire: Vec<pb::ScreenedItem>) -> Result<Vec<Item>, crate::domain::Refusal> {
+fn items(wire: Vec<pb::ScreenedItem>) -> Result<Vec<Item>, Refusal> {
     let mut check = Check::default();
     check.require(ITEMS.contains(&wire.len()), "items", "must be 1 to 100");
     let items = wire.into_iter().take(*ITEMS.end()).enumerate();
@@ -68,21 +65,10 @@ fn items(wire: Vec<pb::ScreenedItem>) -> Result<Vec<Item>, crate::domain::Refusa
 fn item(check: &mut Check, path: &str, wire: pb::ScreenedItem) -> Option<Item> {
     let content = check.field(path, content(wire.content));
     let place = check.field(format!("{path}.place"), place(wire.place));
-    let merchant = match wire.merchant.as_str() {
-        "" => Some(None),
-        name => check
-            .field(format!("{path}.merchant"), Merchant::parse(name))
-            .map(Some),
-    };
-    let conversation = match wire.conversation.as_str() {
-        "" => Some(None),
-        name => check
-            .field(
-                format!("{path}.conversation"),
-                foreign_id(name, "conversations"),
-            )
-            .map(Some),
-    };
+    let merchant = maybe(&wire.merchant, Merchant::parse);
+    let merchant = check.field(format!("{path}.merchant"), merchant);
+    let conversation = maybe(&wire.conversation, |name| foreign_id(name, "conversations"));
+    let conversation = check.field(format!("{path}.conversation"), conversation);
     Some(Item {
         content: content?,
         place: place?,
@@ -91,11 +77,21 @@ fn item(check: &mut Check, path: &str, wire: pb::ScreenedItem) -> Option<Item> {
     })
 }
 
+/// `None` where nothing is said.
+fn maybe<T>(name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    match name {
+        "" => Ok(None),
+        name => parse(name).map(Some),
+    }
+}
+
 fn content(wire: Option<Wire>) -> Result<Content, &'static str> {
     match wire {
         Some(Wire::Text(text)) if TEXT.contains(&text.chars().count()) => Ok(Content::Text(text)),
         Some(Wire::Text(_)) => Err("text must have 1 to 10,000 code points"),
-        Some(Wire::Image(bytes)) if IMAGE.contains(&bytes.len()) => Ok(Content::Image(bytes)),
+        Some(Wire::Image(bytes)) if (1..=Limits::default().bytes).contains(&bytes.len()) => {
+            Ok(Content::Image(bytes))
+        }
         Some(Wire::Image(_)) => Err("image must have at most 4 MiB, and not be empty"),
         None => Err("must have a text or an image"),
     }
