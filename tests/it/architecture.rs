@@ -88,9 +88,11 @@ fn http_clients_are_where_wecom_is_asked_and_keys_are_fetched() {
 }
 
 #[test]
-fn the_domain_imports_nothing_of_ours() {
-    for (name, text) in sources("src/domain") {
-        assert!(!text.contains("crate::"), "{name}");
+fn the_rules_import_nothing_of_ours() {
+    for folder in ["src/domain", "src/screening"] {
+        for (name, text) in sources(folder) {
+            assert!(!text.contains("crate::"), "{name}");
+        }
     }
 }
 
