@@ -25,6 +25,9 @@ pub(super) trait Kept: Serialize {
 
     /// Its number, its version, and from when on that holds.
     fn stamp(&self) -> (i64, i64, Micros);
+
+    /// With its row's number: a body may have been written before there was one.
+    fn numbered(self, no: i64) -> Self;
 }
 
 macro_rules! kept {
@@ -34,6 +37,10 @@ macro_rules! kept {
 
             fn stamp(&self) -> (i64, i64, Micros) {
                 (self.no, self.version, self.update_time)
+            }
+
+            fn numbered(self, no: i64) -> Self {
+                Self { no, ..self }
             }
         }
     )*};
@@ -48,6 +55,11 @@ kept! {
     Violation => violation_version,
     Sanction => sanction_version,
     Appeal => appeal_version,
+}
+
+/// What a row has whole.
+pub(super) fn whole<T: Kept + DeserializeOwned>(no: i64, body: &str) -> Result<T> {
+    Ok(from_json::<T>(body)?.numbered(no))
 }
 
 impl Db<DatabaseTransaction> {

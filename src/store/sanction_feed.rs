@@ -9,7 +9,7 @@ use sea_orm::{
 use super::{
     Db, Result, Tx,
     entity::{sanction_change, sanction_version},
-    history::from_json,
+    history::whole,
 };
 use crate::domain::{Sanction, SanctionKind};
 
@@ -51,10 +51,7 @@ impl<C: ConnectionTrait> Db<C> {
             .all(&self.0)
             .await?;
         rows.into_iter()
-            .map(|(revision, no, body)| {
-                let sanction: Sanction = from_json(&body)?;
-                Ok((revision, Sanction { no, ..sanction }))
-            })
+            .map(|(revision, no, body)| Ok((revision, whole(no, &body)?)))
             .collect()
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     domain::Sanction,
     store::{
         Error,
-        history::{from_json, json},
+        history::{json, whole},
     },
 };
 
@@ -53,12 +53,7 @@ impl Model {
 impl TryFrom<Model> for Sanction {
     type Error = Error;
 
-    /// The number is the row's: the body was written before there was one.
     fn try_from(row: Model) -> Result<Self, Error> {
-        let whole: Self = from_json(&row.body)?;
-        Ok(Self {
-            no: row.no,
-            ..whole
-        })
+        whole(row.no, &row.body)
     }
 }
