@@ -94,15 +94,11 @@ impl App {
             }
             Evidence::Text(text) => text,
         };
-        let in_token = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         let mut verdict = Verdict::None;
         // A link within a link, as in WeCom's scheme, is percent-encoded.
         let decoded = percent_decode_str(text).decode_utf8_lossy();
         for text in [text.as_str(), &decoded] {
-            for run in text
-                .split(|c| !in_token(c))
-                .filter(|r| r.len() == token::TEXT_LEN)
-            {
+            for (_, run) in token::runs(text) {
                 if let Ok(token) = self.keys.open_token(run) {
                     return Ok(token);
                 }

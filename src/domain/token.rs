@@ -1,7 +1,7 @@
 //! What a tap token says, in 31 bytes. Sealed with a key id and a synthetic IV (`keys`) it
 //! is 48 bytes, so exactly 64 characters, and fits WeCom's `customer_channel`.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use super::{ContactKind, Micros};
 
@@ -93,6 +93,25 @@ pub fn issued(now: Micros) -> u32 {
     u32::try_from(now.seconds()).unwrap_or(if now.0 < 0 { 0 } else { u32::MAX })
 }
 
+/// What has the form of a sealed token in a text: each run of exactly [`TEXT_LEN`] of
+/// `[0-9A-Za-z_-]`, with its place in code points. Whether one is a token, its keys say.
+pub fn runs(text: &str) -> Vec<(Range<usize>, &str)> {
+    let mut found = Vec::new();
+    let (mut run, mut points) = (0, 0);
+    for (at, c) in text.char_indices().chain([(text.len(), ' ')]) {
+        if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') {
+            run += 1;
+        } else {
+            if run == TEXT_LEN {
+                found.push((points - run..points, &text[at - run..at]));
+            }
+            run = 0;
+        }
+        points += 1;
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -126,5 +145,16 @@ mod tests {
                 prop_assert_eq!(TapToken::decode(&token.encode()), Some(token));
             }
         }
+    }
+
+    #[test]
+    fn runs_have_exactly_the_length_of_a_token() {
+        let token = "aZ9_-".repeat(13)[..64].to_owned();
+        let text = format!("看https://x.cn/t/{token}?a={token}x {token}");
+        let found: Vec<_> = runs(&text)
+            .into_iter()
+            .map(|(span, run)| (span.start, run.to_owned()))
+            .collect();
+        assert_eq!(found, [(16, token.clone()), (149, token)]);
     }
 }

@@ -22,14 +22,12 @@ mod rulebook;
 mod rules;
 mod scan;
 mod terms;
-mod tokens;
 mod unwrap;
 
 pub use files::{Broken, RuleFiles};
 pub use finding::{Category, Finding, Verdict};
 pub use rulebook::{Rulebook, RulebookError};
 pub use scan::Work;
-pub use tokens::tokens;
 
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,7 @@ use std::{collections::HashMap, ops::Range};
 
 use super::{App, Category, Finding, Principal, Result, Verdict, excerpt};
 use crate::{
-    domain::{ContactKind, LinkHealth, Merchant, Surface, TapToken},
-    screening::tokens,
+    domain::{ContactKind, LinkHealth, Merchant, Surface, TapToken, token},
     store::Shown,
 };
 
@@ -100,13 +99,13 @@ impl App {
     }
 
     fn tokens(&self, text: &str) -> Vec<Token> {
-        let token = |(place, run): (Range<usize>, &str)| Token {
+        let read = |(place, run): (Range<usize>, &str)| Token {
             said: self.keys.open_token(run).ok(),
             text: run.to_owned(),
             stands: self.stands(&before(text, place.start)),
             place,
         };
-        tokens(text).into_iter().map(token).collect()
+        token::runs(text).into_iter().map(read).collect()
     }
 
     /// How a token stands behind these characters of an address.

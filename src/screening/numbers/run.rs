@@ -1,7 +1,7 @@
 //! Digits that belong together, and whether they are a telephone number.
 
+use super::super::{fold::Folded, hits::Hit, scan::Work};
 use super::{Cell, MOBILE, Shape};
-use crate::screening::{fold::Folded, hits::Hit, scan::Work};
 
 /// Ways people group the digits of a mobile number.
 const GROUPS: [&[usize]; 14] = [

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use mingpian_fuzz::screening::{Rulebook, tokens};
+use mingpian_fuzz::screening::Rulebook;
 
 static RULES: LazyLock<Rulebook> =
     LazyLock::new(|| Rulebook::built_in(&["xiaohongshu.com".to_owned()]).expect("sound"));
@@ -19,7 +19,4 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(finding.excerpt.chars().count() <= 200);
     }
     assert!(work.steps() <= 20_000 + 400 * bytes.len() as u64, "{}", work.steps());
-    for (span, token) in tokens(&text) {
-        assert!(span.len() == 64 && token.len() == 64);
-    }
 });
