@@ -8,6 +8,7 @@ mod eligibility;
 mod explain;
 pub mod layers;
 mod links;
+mod measurement;
 mod placements;
 mod programs;
 pub mod rights;

@@ -55,6 +55,8 @@ const RULES: &[Rule] = &[
         "LiftSanction", "CreateAppeal", "UpholdAppeal", "RejectAppeal",
     ], Scope::ComplianceWrite),
     ("WecomService", &["ListContactEvents"], Scope::MeasurementRead),
+    ("MeasurementService", &["IngestEvents"], Scope::MeasurementWrite),
+    ("MeasurementService", &["QueryFunnel", "ListMetrics"], Scope::MeasurementRead),
 ];
 
 #[cfg(test)]

@@ -10,11 +10,14 @@ use super::{
     compliance::Compliance,
     eligibility::Eligibilities,
     links::Links,
+    measurement::{Measurement, REQUEST_BYTES as INGEST_REQUEST_BYTES},
     pb::{
         self, card_service_server::CardServiceServer,
         compliance_service_server::ComplianceServiceServer,
         eligibility_service_server::EligibilityServiceServer,
-        link_service_server::LinkServiceServer, placement_service_server::PlacementServiceServer,
+        link_service_server::LinkServiceServer,
+        measurement_service_server::MeasurementServiceServer,
+        placement_service_server::PlacementServiceServer,
         program_service_server::ProgramServiceServer, serving_service_server::ServingServiceServer,
         wecom_service_server::WecomServiceServer,
     },
@@ -36,6 +39,7 @@ pub const SERVICES: &[&str] = &[
     EligibilityServiceServer::<Eligibilities>::NAME,
     WecomServiceServer::<Wecom>::NAME,
     ComplianceServiceServer::<Compliance>::NAME,
+    MeasurementServiceServer::<Measurement>::NAME,
 ];
 
 /// What a request to an open service may have: it names one service or symbol, and anyone
@@ -66,6 +70,10 @@ pub fn services(app: &App, max_request: usize, max_response: usize) -> Router {
         .add_service(
             limited!(ComplianceServiceServer(Compliance(app.clone())))
                 .max_decoding_message_size(max_request.max(SCREEN_REQUEST_BYTES)),
+        )
+        .add_service(
+            limited!(MeasurementServiceServer(Measurement(app.clone())))
+                .max_decoding_message_size(max_request.max(INGEST_REQUEST_BYTES)),
         )
         .add_service(
             limited!(EligibilityServiceServer(Eligibilities::new(app.clone())))

@@ -9,9 +9,9 @@ use super::{
     wire::{absence, kind, micros, timestamp},
 };
 use crate::{
-    app::{App, Item, Outcome, Viewer},
+    app::{App, Item, Outcome, Tapper, Viewer},
     domain::{
-        Check, ContactKind, Lang, PlacementName, foreign_id,
+        Check, ContactKind, Lang, PlacementName, foreign_id, is_viewer_id,
         launch::{Container, Environment, Platform, Step},
     },
 };
@@ -137,8 +137,12 @@ impl ServingService for Serving {
                 r.environment.unwrap_or_default(),
                 r.viewer.map_or(0, |viewer| viewer.platform),
             );
-            let (_, environment) = check.done(viewer.zip(environment))?;
-            let tap = self.0.tap(Some(&caller), &r.tap_token, environment).await?;
+            let (viewer, environment) = check.done(viewer.zip(environment))?;
+            let tapper = Tapper::Viewer { id: &viewer.id };
+            let tap = self
+                .0
+                .tap(Some(&caller), &r.tap_token, tapper, environment)
+                .await?;
             Ok(pb::LaunchPlan {
                 steps: tap.steps.into_iter().map(Into::into).collect(),
                 expire_time: Some(timestamp(tap.expire_time)),
@@ -156,15 +160,8 @@ fn viewer(check: &mut Check, viewer: Option<&pb::Viewer>) -> Option<Viewer> {
         return None;
     };
     let id = &viewer.viewer_id;
-    let id_fits = (1..=64).contains(&id.len())
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_.:-".contains(&b));
-    check.require(
-        id_fits,
-        "viewer.viewer_id",
-        "must be 1 to 64 of [0-9A-Za-z_.:-]",
-    );
+    let rule = "must be 1 to 64 of [0-9A-Za-z_.:-]";
+    check.require(is_viewer_id(id), "viewer.viewer_id", rule);
     check.field("viewer.platform", platform(viewer.platform));
     for (field, text, most) in [
         ("viewer.app_version", &viewer.app_version, 32),

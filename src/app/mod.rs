@@ -12,7 +12,9 @@ mod corps;
 mod credit;
 mod eligibility;
 mod error;
+mod events;
 mod explain;
+mod funnel;
 mod links;
 mod openings;
 mod papers;
@@ -53,7 +55,9 @@ pub use contacts::Opened;
 pub use corps::{CorpChanges, CorpDraft};
 pub use credit::CreditAccount;
 pub use error::{Error, Result, bug};
+pub use events::{About, EventDraft, Ingested};
 pub use explain::{Explanation, Line, Subject};
+pub use funnel::{Funnel, FunnelRow, RolledUp};
 pub use links::LinkDraft;
 pub use papers::Papers;
 pub use placements::{PlacementChanges, PlacementDraft};
@@ -64,7 +68,7 @@ pub use sanction_feed::{Batch, SanctionFeed};
 pub use sanctions::SanctionDraft;
 pub use serving::{Item, Menu, Outcome, Viewer};
 pub use spend::{CHUNK_ROWS, SpendImport};
-pub use tap::Tap;
+pub use tap::{Tap, Tapper};
 pub use violations::ViolationDraft;
 pub use write::{Call, RequestId};
 
@@ -135,6 +139,10 @@ pub struct Rules {
     pub reported_per_merchant: u64,
     /// Sanctions that are not over.
     pub sanctions_per_merchant: u64,
+    /// How long raw events are kept; the roll-ups stay.
+    pub keep_events: Duration,
+    /// Fewer viewers than this, but any, are not told.
+    pub withheld_under: i64,
     /// What links begin with, without a slash at the end.
     pub public_url: String,
 }

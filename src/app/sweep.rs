@@ -33,6 +33,7 @@ impl App {
             .await?;
         tx.commit().await?;
         self.forget_callbacks(now).await?;
+        self.keep_events(now).await?;
         Ok(purged)
     }
 

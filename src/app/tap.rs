@@ -7,12 +7,23 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{App, Error, Principal, Result};
+use super::{App, Error, Principal, Result, events};
 use crate::domain::{
-    Card, ContactKind, Door, Micros, Origin, Reason, Refusal, TapToken,
+    Card, ContactKind, Door, Event, Micros, Origin, Reason, Refusal, Stage, TapToken, Touch,
     launch::{self, Environment, Step},
     serving::{self, Candidate},
 };
+
+/// Who taps.
+#[derive(Clone, Copy, Debug)]
+pub enum Tapper<'a> {
+    /// By the platform's pseudonym.
+    Viewer { id: &'a str },
+    /// On the public door.
+    Somebody,
+    /// A machine, on the public door: its tap is kept apart.
+    Bot,
+}
 
 /// Where a tap leads.
 #[derive(Debug)]
@@ -32,6 +43,7 @@ impl App {
         &self,
         caller: Option<&Principal>,
         token: &str,
+        tapper: Tapper<'_>,
         environment: Environment,
     ) -> Result<Tap> {
         let now = self.ambient.now();
@@ -43,7 +55,7 @@ impl App {
         if let Some(caller) = caller {
             caller.permit(placement.name.merchant())?;
         }
-        let until = self.opens_until(&said, now).await?;
+        let (until, channel) = self.opens_until(&said, now).await?;
         let calendar = &self.rules.calendar;
         let standing = reads
             .standing(placement.name.merchant(), calendar, now)
@@ -68,7 +80,25 @@ impl App {
         } = candidate;
         let card = card.ok_or_else(|| Error::bug("cleared without its card"))?;
         let opened = self.open_contact(&clearance, &card, said.kind, health.as_ref())?;
-        let event_id = self.event_id(&said, token);
+        let event_id = self.event_id(&said, token, tapper);
+        let viewer = self.tapped_by(&said, tapper);
+        let touch = Touch {
+            placement: placement.name.id().to_owned(),
+            note: events::note(&placement),
+            channel,
+        };
+        self.record_tap(Event {
+            id: event_id,
+            stage: Stage::Tap,
+            merchant: placement.name.merchant().clone(),
+            viewer,
+            time: now,
+            touch,
+            conversation: String::new(),
+            bot: matches!(tapper, Tapper::Bot),
+            attributes: String::new(),
+        })
+        .await?;
         tracing::info!(%event_id, placement = %placement.name, kind = said.kind.as_str(), "tap");
         Ok(Tap {
             steps: launch::plan(opened.target(), token, environment),
@@ -80,18 +110,29 @@ impl App {
     }
 
     /// One served token is one tap, so that an add which brings the token back meets its tap. A
-    /// published link is tapped by many.
-    fn event_id(&self, said: &TapToken, token: &str) -> Uuid {
-        match said.origin {
-            Origin::Served { .. } => self.keys.tap_id(token),
-            Origin::Link { .. } => self.ambient.uuid(),
+    /// published link is tapped by many; and a machine takes nobody's tap.
+    fn event_id(&self, said: &TapToken, token: &str, tapper: Tapper<'_>) -> Uuid {
+        match (said.origin, tapper) {
+            (Origin::Served { .. }, Tapper::Viewer { .. } | Tapper::Somebody) => {
+                self.keys.tap_id(token)
+            }
+            _ => self.ambient.uuid(),
         }
     }
 
-    /// Until when a token opens, or why it does not.
-    async fn opens_until(&self, token: &TapToken, now: Micros) -> Result<Micros> {
-        let until = match token.origin {
-            Origin::Served { .. } => token.served_until(self.rules.served_ttl),
+    /// A served token names its viewer, whoever opens it.
+    fn tapped_by(&self, said: &TapToken, tapper: Tapper<'_>) -> Option<u64> {
+        match (said.origin, tapper) {
+            (Origin::Served { viewer, .. }, _) => Some(viewer),
+            (Origin::Link { .. }, Tapper::Viewer { id }) => Some(self.keys.viewer_hash(id)),
+            (Origin::Link { .. }, Tapper::Somebody | Tapper::Bot) => None,
+        }
+    }
+
+    /// Until when a token opens, or why it does not; and the channel of a link.
+    async fn opens_until(&self, token: &TapToken, now: Micros) -> Result<(Micros, String)> {
+        let (until, channel) = match token.origin {
+            Origin::Served { .. } => (token.served_until(self.rules.served_ttl), String::new()),
             Origin::Link { no } => {
                 let link = self.store.reads().link_by_no(no).await?.ok_or_else(|| {
                     Refusal::new(Reason::LinkNotFound, "the token's link is gone")
@@ -102,7 +143,7 @@ impl App {
                         .with("link", link.name.to_string())
                         .into());
                 }
-                link.expire_time
+                (link.expire_time, link.channel)
             }
         };
         if until <= now {
@@ -113,6 +154,6 @@ impl App {
             .with("expireTime", until.to_string())
             .into());
         }
-        Ok(until)
+        Ok((until, channel))
     }
 }

@@ -6,6 +6,7 @@ mod compliance;
 mod limits;
 mod load;
 mod log;
+mod measurement;
 mod nouns;
 mod screening;
 mod store_url;
@@ -28,6 +29,7 @@ pub use compliance::Compliance;
 pub use limits::{Limits, Store};
 pub use load::{DEFAULTS, Error, Flags, load};
 pub use log::{Format, Log, Telemetry};
+pub use measurement::Measurement;
 pub use nouns::{Cards, Links, Placements, Programs, Requests, Serving, Spend, Tokens, Wecom};
 pub use screening::Screening;
 pub use tls::Tls;
@@ -60,6 +62,7 @@ pub struct Settings {
     pub spend: Spend,
     pub links: Links,
     pub compliance: Compliance,
+    pub measurement: Measurement,
     pub wecom: Wecom,
     pub tokens: Tokens,
     pub serving: Serving,

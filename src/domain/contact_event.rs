@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     ContactKind, CorpName, Link, LinkName, Merchant, Micros, Notice, NoticeKind, Origin,
-    PlacementName, TapToken,
+    PlacementName, Stage, TapToken,
 };
 
 pub use history::{Changes, History};
@@ -143,6 +143,16 @@ numbered! {
 }
 
 impl EventKind {
+    /// The stage of the funnel that it is.
+    pub const fn stage(self) -> Stage {
+        match self {
+            Self::AddRequested => Stage::AddRequested,
+            Self::Added => Stage::Added,
+            Self::WecomOpening => Stage::WecomOpening,
+            Self::Removed => Stage::Removed,
+        }
+    }
+
     /// What a notice tells of; `None`: nothing that is counted.
     pub fn of(notice: NoticeKind) -> Option<Self> {
         use NoticeKind as N;

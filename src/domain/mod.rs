@@ -11,12 +11,15 @@ pub mod corp;
 pub mod credit;
 pub mod day;
 pub mod eligibility;
+pub mod event;
 pub mod explain;
+pub mod funnel;
 pub mod gate;
 mod lang;
 pub mod launch;
 pub mod ledger;
 pub mod link;
+pub mod metric;
 pub mod money;
 mod name;
 pub mod notice;
@@ -48,6 +51,7 @@ pub use contact_event::{ContactEvent, ContactKey, EventKind, Unattributed};
 pub use corp::Corp;
 pub use day::{Day, Zone};
 pub use eligibility::{Calendar, Decision};
+pub use event::{Event, Stage, Touch};
 pub use gate::{Clearance, Door, Facts};
 pub use lang::Lang;
 pub use ledger::{Change, Said, Source, Sources, Spend};
@@ -56,7 +60,7 @@ pub use money::Money;
 pub use name::{
     AcquisitionLinkName, AppealName, CardName, CorpName, EnrollmentName, ID_RULE, LinkName,
     Merchant, PlacementName, ProgramName, ResourceName, SanctionName, ViolationName, foreign_id,
-    is_foreign_id, is_id,
+    is_foreign_id, is_id, is_viewer_id,
 };
 pub use notice::{Notice, NoticeKind};
 pub use phone::Phone;

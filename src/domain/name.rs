@@ -262,6 +262,12 @@ pub fn is_foreign_id(id: &str) -> bool {
     (1..=MAX_FOREIGN_ID).contains(&id.len()) && id.bytes().all(plain)
 }
 
+/// Whether this is the platform's pseudonym of a viewer: 1 to 64 of `[0-9A-Za-z_.:-]`.
+pub fn is_viewer_id(id: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.:-".contains(&b);
+    (1..=64).contains(&id.len()) && id.bytes().all(plain)
+}
+
 /// The id in `{collection}/{id}` of a resource owned elsewhere: 1 to 64 of `[0-9A-Za-z_-]`.
 pub fn foreign_id(name: &str, collection: &str) -> Result<String, String> {
     name.strip_prefix(collection)

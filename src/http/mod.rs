@@ -2,6 +2,7 @@
 
 pub mod admin;
 mod body;
+mod bots;
 mod container;
 mod headers;
 mod lang;
@@ -100,7 +101,10 @@ async fn tap(
     };
     let lang = lang::asked(&headers);
     let environment = container::guess(&headers);
-    let tap = timeout(door.deadline, door.app.tap(None, &token, environment)).await;
+    let tap = door
+        .app
+        .tap(None, &token, bots::tapper(&headers), environment);
+    let tap = timeout(door.deadline, tap).await;
     match tap.unwrap_or_else(|_| Err(Error::Refused(late()))) {
         Ok(tap) => launch(lang, environment.container, &tap),
         Err(error) => refused(lang, error.into_refusal().reason),

@@ -214,6 +214,7 @@ impl Server {
             self.worker_metrics.clone(),
             stop.clone(),
         ));
+        tasks.spawn(worker::funnel(self.app.clone(), stop.clone()));
         tasks.spawn(worker::rules(self.app.clone(), stop.clone()));
         tasks.spawn(worker::sanctions(self.app.clone(), stop.clone()));
         tasks.spawn(worker::errands(self.app.clone(), stop.clone()));
@@ -331,6 +332,8 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
         decide_within: settings.compliance.decide_within(),
         reported_per_merchant: settings.compliance.reported_per_merchant(),
         sanctions_per_merchant: settings.compliance.sanctions_per_merchant(),
+        keep_events: settings.measurement.keep_events(),
+        withheld_under: settings.measurement.withheld_under(),
         public_url: settings.public_url(http),
     }
 }

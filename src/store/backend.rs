@@ -182,6 +182,7 @@ pub(super) async fn migrate(db: &DatabaseConnection, now: Micros) -> Result<()> 
     }
     Migrator::up(&tx, None).await?;
     let tx = Db(tx);
+    tx.make_event_days(now).await?;
     if tx.programs_page("", 1).await?.is_empty() {
         tx.insert_program(Program::default_at(now), SELF).await?;
     }

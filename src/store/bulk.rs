@@ -1,12 +1,9 @@
 //! How figures of ad spend reach each engine: in statements over many rows, the way that
 //! was measured to be the fastest there (`benches/import.rs`).
 
-use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, SqlErr, Statement, TransactionTrait, Value,
-    sea_query::{ArrayType, ValueType},
-};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, SqlErr, Statement, TransactionTrait, Value};
 
-use super::{Error, Result, Tx, backend::advisory_lock};
+use super::{Error, Result, Tx, array::array, backend::advisory_lock};
 use crate::domain::{Micros, SpendCounts, SpendEntry};
 
 /// Names the lock under which figures are imported: "ad spend" in ASCII.
@@ -130,15 +127,6 @@ fn counts(entries: &[&SpendEntry], accepted: u64, replaced: u64) -> SpendCounts 
 /// Whether a key is there already.
 fn is_taken(e: &DbErr) -> bool {
     matches!(e.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
-}
-
-fn array<T: ValueType + Into<Value>>(
-    entries: &[&SpendEntry],
-    value: impl Fn(&SpendEntry) -> T,
-) -> Value {
-    let values = entries.iter().map(|entry| value(entry).into()).collect();
-    let kind: ArrayType = T::array_type();
-    Value::Array(kind, Some(Box::new(values)))
 }
 
 /// A chunk may take longer than a call's statement, and fits into memory; compiling its plan

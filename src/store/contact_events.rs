@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect,
+    RelationTrait,
     sea_query::OnConflict,
 };
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::{
     Db, Error, Result, Tx,
     entity::{
-        contact_event::{ActiveModel, Column, Entity, Model},
+        contact_event::{ActiveModel, Column, Entity, Model, Relation},
         contact_history, corp, link, placement,
     },
     history::{from_json, json},
@@ -20,8 +21,9 @@ use super::{
 };
 use crate::domain::{
     ContactEvent, ContactKey, ContactKind, CorpName, Link, Merchant, Micros, Placement, Surface,
-    Unattributed,
+    Touch, Unattributed,
     contact_event::{Credit, Event, EventKind, History, Place, Source, Tapped, Verdict},
+    funnel::Seen,
 };
 
 /// Rows of one insert: SQLite takes 32,766 values at once.
@@ -173,6 +175,45 @@ impl Tx {
             .await?;
         Ok(())
     }
+}
+
+/// What came of these viewers' taps at a merchant since, by viewer.
+pub(super) async fn of_viewers(
+    db: &impl ConnectionTrait,
+    merchant: &Merchant,
+    viewers: &[i64],
+    since: Micros,
+) -> Result<Vec<(i64, Seen)>> {
+    let rows = Entity::find()
+        .select_only()
+        .columns([Column::Viewer, Column::EventTime, Column::Kind, Column::Id])
+        .columns([placement::Column::Id, placement::Column::Target])
+        .column(placement::Column::Surface)
+        .join(JoinType::InnerJoin, Relation::Placement.def())
+        .filter(Column::Merchant.eq(merchant.id()))
+        .filter(Column::Viewer.is_in(padded(viewers.iter().copied())))
+        .filter(Column::EventTime.gte(since.0))
+        .into_tuple::<(i64, i64, i16, Uuid, String, Option<String>, i16)>()
+        .all(db)
+        .await?;
+    rows.into_iter()
+        .map(|(viewer, time, kind, id, placement, target, surface)| {
+            let kind = EventKind::from_number(kind);
+            let kind = kind.ok_or_else(|| Error::corrupt("contact_events.kind"))?;
+            let note = target.filter(|_| surface == placement::CAPSULE);
+            let seen = Seen {
+                time: Micros(time),
+                stage: kind.stage(),
+                id,
+                touch: Touch {
+                    placement,
+                    note: note.unwrap_or_default(),
+                    channel: String::new(),
+                },
+            };
+            Ok((viewer, seen))
+        })
+        .collect()
 }
 
 fn row(learned: &Learned, now: Micros) -> ActiveModel {

@@ -1,5 +1,7 @@
 //! Links.
 
+use std::collections::BTreeSet;
+
 use sea_orm::{
     ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, EntityTrait,
     IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
@@ -8,6 +10,7 @@ use sea_orm::{
 use super::{
     Db, Result, Tx, cleared,
     entity::link::{self, Column, Entity},
+    placements::padded,
 };
 use crate::domain::{Clearance, Link, LinkName, Merchant, Micros};
 
@@ -27,6 +30,20 @@ impl<C: ConnectionTrait> Db<C> {
             .await?
             .map(Link::try_from)
             .transpose()
+    }
+
+    /// The links with these numbers.
+    pub async fn links_by_nos(&self, nos: &BTreeSet<i64>) -> Result<Vec<Link>> {
+        if nos.is_empty() {
+            return Ok(Vec::new());
+        }
+        Entity::find()
+            .filter(Column::No.is_in(padded(nos.iter().copied())))
+            .all(&self.0)
+            .await?
+            .into_iter()
+            .map(Link::try_from)
+            .collect()
     }
 
     /// How many links count against the merchant's limit: those that still open.

@@ -1,6 +1,6 @@
 //! Placements, and the reads that serve them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, EntityTrait,
@@ -114,6 +114,29 @@ impl<C: ConnectionTrait> Db<C> {
     pub async fn shown_by_no(&self, no: i64) -> Result<Option<Shown>> {
         let row = Entity::find().filter(Column::No.eq(no));
         Ok(self.with_cards(row).await?.pop())
+    }
+
+    /// The placements with these names or numbers, and perhaps others.
+    pub async fn placements_by(
+        &self,
+        names: &HashSet<&PlacementName>,
+        nos: &BTreeSet<i64>,
+    ) -> Result<Vec<Placement>> {
+        let mut rows = Vec::new();
+        if !names.is_empty() {
+            let merchants: BTreeSet<_> = names.iter().map(|n| n.merchant().id()).collect();
+            let ids: BTreeSet<_> = names.iter().map(|n| n.id()).collect();
+            rows = Entity::find()
+                .filter(Column::Merchant.is_in(padded(merchants.into_iter())))
+                .filter(Column::Id.is_in(padded(ids.into_iter())))
+                .all(&self.0)
+                .await?;
+        }
+        if !nos.is_empty() {
+            let by_no = Entity::find().filter(Column::No.is_in(padded(nos.iter().copied())));
+            rows.extend(by_no.all(&self.0).await?);
+        }
+        rows.into_iter().map(Placement::try_from).collect()
     }
 
     /// The placements with these numbers, and their cards.

@@ -58,6 +58,35 @@ pub async fn openings(app: App, stop: CancellationToken) {
     }
 }
 
+/// Between two looks for events to roll up.
+const ROLL_UP_EVERY: Duration = Duration::from_millis(500);
+
+/// Rolls up events, on one replica at a time, until `stop`; then leaves it to another.
+pub async fn funnel(app: App, stop: CancellationToken) {
+    let holder = app.ambient.uuid().to_string();
+    let mut ticks = ticks(ROLL_UP_EVERY);
+    let run = async {
+        loop {
+            ticks.tick().await;
+            loop {
+                match app.roll_up(&holder).await {
+                    Ok(done) if done.more => app.store.give_way().await,
+                    Ok(_) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, "roll-up put off");
+                        break;
+                    }
+                }
+            }
+        }
+    };
+    // Cut off, a round never was.
+    stop.run_until_cancelled(run).await;
+    if let Err(error) = app.leave_funnel(&holder).await {
+        tracing::debug!(%error, "the lease of roll-ups is left to end by itself");
+    }
+}
+
 /// Between two looks at the files of screening's rules.
 const RULES_EVERY: Duration = Duration::from_secs(5);
 

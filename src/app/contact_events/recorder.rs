@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{App, Error, Result, Tally, count};
 use crate::{
+    app::events::Touches,
     domain::{
         Card, ContactKey, Corp, CorpName, Link, LinkState, Micros, Notice, Origin, Reason,
         TapToken, Unattributed,
-        contact_event::{Event, EventKind, Fact, Known, Source, State, Verdict, judge},
+        contact_event::{Event, EventKind, Fact, Known, Source, State, Tapped, Verdict, judge},
     },
     store::{Learned, Shown, Tx},
     wecom::Customer,
@@ -23,6 +24,8 @@ pub(super) struct Recorder<'a> {
     links: HashMap<i64, Option<Link>>,
     facts: BTreeMap<ContactKey, (i64, Vec<Fact>)>,
     learned: Vec<Learned>,
+    /// Whose funnels change.
+    touches: Touches,
     /// Links by which somebody came, by corp, and when they last did.
     works: BTreeMap<(i64, String), Micros>,
 }
@@ -38,6 +41,7 @@ impl<'a> Recorder<'a> {
             links: HashMap::new(),
             facts: BTreeMap::new(),
             learned: Vec::new(),
+            touches: Touches::default(),
             works: BTreeMap::new(),
         }
     }
@@ -104,11 +108,15 @@ impl<'a> Recorder<'a> {
         let mut saved = BTreeMap::new();
         for (key, (corp_no, facts)) in std::mem::take(&mut self.facts) {
             let mut history = histories.remove(&key).unwrap_or_default();
+            let before = history.events();
             let changes = history.learn(facts, || self.app.ambient.uuid());
             if history.is_full() {
                 tracing::warn!("a contact has more events than are kept");
             }
             let Some(changes) = changes else { continue };
+            for event in before.values().chain(history.events().values()) {
+                self.touch(event);
+            }
             if !changes.gone.is_empty() {
                 self.tx.remove_contact_events(&changes.gone).await?;
             }
@@ -135,11 +143,23 @@ impl<'a> Recorder<'a> {
         self.tx
             .insert_contact_events(&self.learned, self.now)
             .await?;
+        std::mem::take(&mut self.touches)
+            .queue(self.tx, self.now)
+            .await?;
         let mut tally = Tally::new();
         for learned in &self.learned {
             count(&mut tally, &learned.event);
         }
         Ok(tally)
+    }
+
+    /// The funnel of the viewer whom an event is credited to, or was, changes.
+    fn touch(&mut self, event: &Event) {
+        if let Ok(credit) = &event.credit
+            && let Tapped::Item { viewer, .. } = credit.tapped
+        {
+            self.touches.add(&credit.merchant, viewer, event.time);
+        }
     }
 
     fn learn(&mut self, corp_no: i64, key: ContactKey, fact: Fact) {
@@ -150,16 +170,18 @@ impl<'a> Recorder<'a> {
     /// A request to add names no user: it stands for itself.
     fn learn_of_nobody(&mut self, corp_no: i64, fact: Fact) {
         let verdict = fact.state.map(|state| state.verdict);
+        let event = Event {
+            kind: fact.kind,
+            time: fact.time,
+            source: fact.source,
+            credit: verdict.unwrap_or(Err(Unattributed::NoState)),
+        };
+        self.touch(&event);
         self.learned.push(Learned {
             id: self.app.ambient.uuid(),
             corp_no,
             contact: None,
-            event: Event {
-                kind: fact.kind,
-                time: fact.time,
-                source: fact.source,
-                credit: verdict.unwrap_or(Err(Unattributed::NoState)),
-            },
+            event,
         });
     }
 

@@ -25,6 +25,13 @@ pub struct Model {
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::placement::Entity",
+        from = "Column::PlacementNo",
+        to = "super::placement::Column::No"
+    )]
+    Placement,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -5,6 +5,7 @@ mod m0001_cards;
 mod m0002_programs;
 mod m0003_wecom;
 mod m0004_compliance;
+mod m0005_measurement;
 
 use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::prelude::*;
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_programs::Migration),
             Box::new(m0003_wecom::Migration),
             Box::new(m0004_compliance::Migration),
+            Box::new(m0005_measurement::Migration),
         ]
     }
 }

@@ -1,0 +1,241 @@
+//! Events of the funnel come in: what the platform's services saw, and taps. What is
+//! acknowledged is durable.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::{App, Result};
+use crate::{
+    domain::{
+        Event, Link, Merchant, Micros, Origin, Placement, PlacementName, Reason, Refusal, Stage,
+        Surface, TapToken, Touch,
+    },
+    store::{Touched, Tx},
+};
+
+/// An event as a caller tells it.
+#[derive(Clone, Debug)]
+pub struct EventDraft {
+    pub event_id: String,
+    pub stage: Stage,
+    pub merchant: Merchant,
+    pub viewer_id: String,
+    pub about: Option<About>,
+    pub time: Micros,
+    /// A note's id; empty where none is named.
+    pub note: String,
+    /// A conversation's id; likewise.
+    pub conversation: String,
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// What an event is about.
+#[derive(Clone, Debug)]
+pub enum About {
+    Placement(PlacementName),
+    Token(String),
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ingested {
+    pub accepted: u64,
+    pub duplicates: u64,
+    /// By place in the batch.
+    pub rejected: BTreeMap<usize, Refusal>,
+}
+
+/// What the drafts of a batch name.
+#[derive(Default)]
+struct Named {
+    tokens: HashMap<String, Result<TapToken, Refusal>>,
+    placements: HashMap<PlacementName, Placement>,
+    by_no: HashMap<i64, PlacementName>,
+    links: HashMap<i64, Link>,
+}
+
+impl App {
+    /// Takes in a batch, by place. An event that names what is not there is rejected, the others
+    /// go in.
+    pub async fn ingest(&self, drafts: Vec<(usize, EventDraft)>) -> Result<Ingested> {
+        let named = self.named(&drafts).await?;
+        let mut ingested = Ingested::default();
+        let (mut events, mut ids) = (Vec::with_capacity(drafts.len()), HashSet::new());
+        for (place, draft) in drafts {
+            match named.touch(&draft) {
+                Ok(touch) => {
+                    let event = self.event(draft, touch);
+                    if ids.insert(event.id) {
+                        events.push(event);
+                    } else {
+                        ingested.duplicates += 1;
+                    }
+                }
+                Err(refusal) => {
+                    ingested.rejected.insert(place, refusal);
+                }
+            }
+        }
+        ingested.accepted = self.keep_events_once(&events).await?;
+        ingested.duplicates += events.len() as u64 - ingested.accepted;
+        Ok(ingested)
+    }
+
+    /// A tap, once however often it is told of.
+    pub(super) async fn record_tap(&self, event: Event) -> Result<()> {
+        self.keep_events_once(&[event]).await?;
+        Ok(())
+    }
+
+    /// Keeps events; how many are new.
+    async fn keep_events_once(&self, events: &[Event]) -> Result<u64> {
+        if events.is_empty() {
+            return Ok(0);
+        }
+        let now = self.ambient.now();
+        let tx = self.store.begin().await?;
+        let new = tx.insert_events(events, now).await?;
+        if new > 0 {
+            let mut touches = Touches::default();
+            for event in events.iter().filter(|event| !event.bot) {
+                if let Some(viewer) = event.viewer {
+                    touches.add(&event.merchant, viewer, event.time);
+                }
+            }
+            touches.queue(&tx, now).await?;
+        }
+        tx.commit().await?;
+        Ok(new)
+    }
+
+    fn event(&self, draft: EventDraft, touch: Touch) -> Event {
+        let attributes = &draft.attributes;
+        Event {
+            id: self.event_id_of(&draft.merchant, &draft.event_id),
+            stage: draft.stage,
+            viewer: Some(self.keys.viewer_hash(&draft.viewer_id)),
+            time: draft.time,
+            touch,
+            conversation: draft.conversation,
+            bot: false,
+            attributes: if attributes.is_empty() {
+                String::new()
+            } else {
+                serde_json::json!(attributes).to_string()
+            },
+            merchant: draft.merchant,
+        }
+    }
+
+    /// No merchant's ids meet another's.
+    fn event_id_of(&self, merchant: &Merchant, id: &str) -> Uuid {
+        let event = format!("{}|{id}", merchant.id());
+        let hash = self.keys.index_of("event", event.as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash[..16]);
+        Uuid::from_bytes(bytes)
+    }
+
+    /// Looks up what a batch names, in at most three queries.
+    async fn named(&self, drafts: &[(usize, EventDraft)]) -> Result<Named> {
+        let mut named = Named::default();
+        let mut names = HashSet::new();
+        for (_, draft) in drafts {
+            match &draft.about {
+                Some(About::Placement(name)) => {
+                    names.insert(name);
+                }
+                Some(About::Token(token)) if !named.tokens.contains_key(token) => {
+                    let said = self.keys.open_token(token);
+                    named.tokens.insert(token.clone(), said);
+                }
+                Some(About::Token(_)) | None => {}
+            }
+        }
+        let said: Vec<_> = named.tokens.values().flatten().copied().collect();
+        let reads = self.store.reads();
+        let nos: BTreeSet<_> = said.iter().map(|token| token.placement_no).collect();
+        for placement in reads.placements_by(&names, &nos).await? {
+            named.by_no.insert(placement.no, placement.name.clone());
+            named.placements.insert(placement.name.clone(), placement);
+        }
+        let links = said.iter().filter_map(|token| match token.origin {
+            Origin::Link { no } => Some(no),
+            Origin::Served { .. } => None,
+        });
+        for link in reads.links_by_nos(&links.collect()).await? {
+            named.links.insert(link.no, link);
+        }
+        Ok(named)
+    }
+}
+
+impl Named {
+    /// What a draft is about, or why it is not.
+    fn touch(&self, draft: &EventDraft) -> Result<Touch, Refusal> {
+        let mut touch = Touch {
+            note: draft.note.clone(),
+            ..Touch::default()
+        };
+        let Some(about) = &draft.about else {
+            return Ok(touch);
+        };
+        let not_there = || Refusal::new(Reason::PlacementNotFound, "no such placement");
+        let name = match about {
+            About::Placement(name) => name,
+            About::Token(token) => {
+                let said = self.tokens.get(token).ok_or_else(not_there)?;
+                let said = said.as_ref().map_err(Clone::clone)?;
+                if let Origin::Link { no } = said.origin {
+                    let link = self.links.get(&no).ok_or_else(not_there)?;
+                    touch.channel.clone_from(&link.channel);
+                }
+                self.by_no.get(&said.placement_no).ok_or_else(not_there)?
+            }
+        };
+        if *name.merchant() != draft.merchant {
+            return Err(Refusal::field("tap_token", "is another merchant's"));
+        }
+        let placement = self.placements.get(name).ok_or_else(not_there)?;
+        if touch.note.is_empty() {
+            touch.note = note(placement);
+        }
+        touch.placement = name.id().to_owned();
+        Ok(touch)
+    }
+}
+
+/// Of a capsule, its note's id.
+pub(super) fn note(placement: &Placement) -> String {
+    match &placement.surface {
+        Surface::NoteCapsule { note } => note.clone(),
+        Surface::ChatMenu { .. } | Surface::CardMessage { .. } => String::new(),
+    }
+}
+
+/// Whose funnels change, and from when on.
+#[derive(Debug, Default)]
+pub(super) struct Touches(BTreeMap<Merchant, (Micros, BTreeSet<i64>)>);
+
+impl Touches {
+    pub fn add(&mut self, merchant: &Merchant, viewer: u64, time: Micros) {
+        let first = || (time, BTreeSet::new());
+        let (since, viewers) = self.0.entry(merchant.clone()).or_insert_with(first);
+        *since = (*since).min(time);
+        viewers.insert(viewer.cast_signed());
+    }
+
+    /// Has them looked at again, once this transaction is committed.
+    pub async fn queue(self, tx: &Tx, now: Micros) -> Result<()> {
+        let touched = self
+            .0
+            .into_iter()
+            .map(|(merchant, (since, viewers))| Touched {
+                merchant,
+                since,
+                viewers: viewers.into_iter().collect(),
+            });
+        Ok(tx.queue_funnel(&touched.collect::<Vec<_>>(), now).await?)
+    }
+}

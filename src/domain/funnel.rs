@@ -1,0 +1,112 @@
+//! The funnel: which stages a viewer reached at a merchant, each once a window.
+//!
+//! A window opens with an exposure. Exposures of the next 24 hours belong to it, the first after
+//! that opens the next one, so every event belongs to the latest window opened before it, or to
+//! none. A window's stages depend on the viewer's events alone, not on the order in which they
+//! came in.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use uuid::Uuid;
+
+use super::{
+    Micros,
+    event::{Stage, Touch},
+};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// For how long an exposure opens no other window.
+pub const EXPOSURES: Duration = DAY;
+
+/// The longest that anything counts after a window's opening.
+pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
+impl Stage {
+    /// Within which of the window's opening it counts.
+    pub const fn window(self) -> Duration {
+        match self {
+            Self::Inbound | Self::Opening => DAY,
+            _ => LONGEST,
+        }
+    }
+
+    /// Whether it opens a window: who taps has seen what there was to tap.
+    const fn is_exposure(self) -> bool {
+        matches!(self, Self::Impression | Self::Inbound | Self::Tap)
+    }
+}
+
+/// An event of one viewer at one merchant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub time: Micros,
+    pub stage: Stage,
+    /// Puts events of one moment and stage into an order that is always the same.
+    pub id: Uuid,
+    pub touch: Touch,
+}
+
+impl Seen {
+    /// By time; of one moment, exposures first, so that what opens a window comes before what
+    /// belongs to it.
+    fn order(&self) -> (Micros, bool, Stage, Uuid, &Touch) {
+        let exposed = !self.stage.is_exposure();
+        (self.time, exposed, self.stage, self.id, &self.touch)
+    }
+}
+
+/// A stage that a viewer reached in a window, first at this time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    pub time: Micros,
+    /// What is credited: what the event names, or what was last named before it in the window.
+    pub touch: Touch,
+}
+
+/// The stages reached, by the window's opening.
+pub type Windows = BTreeMap<(Micros, Stage), Reached>;
+
+/// The windows of one viewer at one merchant. `seen` holds all events since the opening of a
+/// window or since before any; what comes twice counts once.
+pub fn windows(mut seen: Vec<Seen>) -> Windows {
+    seen.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
+    let mut reached = Windows::new();
+    let mut open: Option<(Micros, Touch)> = None;
+    for event in seen {
+        let Seen {
+            time, stage, touch, ..
+        } = event;
+        if stage.is_exposure()
+            && open
+                .as_ref()
+                .is_none_or(|(opened, _)| time >= *opened + EXPOSURES)
+        {
+            open = Some((time, Touch::default()));
+        }
+        let Some((opened, last)) = &mut open else {
+            continue;
+        };
+        if time >= *opened + stage.window() {
+            continue;
+        }
+        last.follow(touch);
+        reached.entry((*opened, stage)).or_insert_with(|| Reached {
+            time,
+            touch: last.clone(),
+        });
+    }
+    reached
+}
+
+impl Touch {
+    /// What is named now, or else what was named before.
+    fn follow(&mut self, now: Self) {
+        if now != Self::default() {
+            *self = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

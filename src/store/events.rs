@@ -1,0 +1,180 @@
+//! Raw events: how they come in, in statements over many rows, and how whole days go.
+
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ConnectionTrait, DbBackend, EntityTrait, Statement, Value,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Result, Tx, array::array, entity::funnel_queue, history::json};
+use crate::domain::{Event, Merchant, Micros};
+
+/// Rows of one of SQLite's statements: more are no faster.
+const SQLITE_ROWS: usize = 100;
+
+const MICROS_A_DAY: i64 = 86_400_000_000;
+
+/// Viewers of a merchant of whom something new is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Touched {
+    pub merchant: Merchant,
+    /// From when on.
+    pub since: Micros,
+    pub viewers: Vec<i64>,
+}
+
+impl Tx {
+    /// Keeps events, each once; how many are new. No id comes twice.
+    pub async fn insert_events(&self, events: &[Event], now: Micros) -> Result<u64> {
+        let db = self.0.get_database_backend();
+        if db == DbBackend::Postgres {
+            let statement = Statement::from_sql_and_values(db, POSTGRES, columns(events, now));
+            return Ok(self.0.execute_raw(statement).await?.rows_affected());
+        }
+        let mut new = 0;
+        for events in events.chunks(SQLITE_ROWS) {
+            let values = events.iter().flat_map(|event| row(event, now));
+            let statement = Statement::from_sql_and_values(db, sqlite(events.len()), values);
+            new += self.0.execute_raw(statement).await?.rows_affected();
+        }
+        Ok(new)
+    }
+
+    /// Has the funnels of these viewers looked at again.
+    pub async fn queue_funnel(&self, touched: &[Touched], now: Micros) -> Result<()> {
+        if touched.is_empty() {
+            return Ok(());
+        }
+        let row = funnel_queue::ActiveModel {
+            no: NotSet,
+            time: Set(now.0),
+            body: Set(json(&touched)),
+        };
+        funnel_queue::Entity::insert(row)
+            .exec_without_returning(&self.0)
+            .await?;
+        Ok(())
+    }
+}
+
+/// The day of an event's key.
+pub(super) fn day(time: Micros) -> i32 {
+    i32::try_from(time.0.div_euclid(MICROS_A_DAY)).unwrap_or(i32::MAX)
+}
+
+const COLUMNS: &str = "day, id, stage, merchant, viewer, event_time, time, placement, note, \
+                       channel, conversation, bot, attributes";
+
+fn row(event: &Event, now: Micros) -> [Value; 13] {
+    [
+        day(event.time).into(),
+        event.id.into(),
+        (event.stage as i16).into(),
+        event.merchant.id().into(),
+        event.viewer.map(u64::cast_signed).into(),
+        event.time.0.into(),
+        now.0.into(),
+        event.touch.placement.as_str().into(),
+        event.touch.note.as_str().into(),
+        event.touch.channel.as_str().into(),
+        event.conversation.as_str().into(),
+        event.bot.into(),
+        event.attributes.as_str().into(),
+    ]
+}
+
+fn sqlite(rows: usize) -> String {
+    let row = format!("({})", ["?"; 13].join(","));
+    let rows = vec![row; rows].join(",");
+    format!("INSERT INTO events ({COLUMNS}) VALUES {rows} ON CONFLICT DO NOTHING")
+}
+
+const POSTGRES: &str = "\
+INSERT INTO events (day, id, stage, merchant, viewer, event_time, time, placement, note, channel, \
+                    conversation, bot, attributes)
+SELECT e.day, e.id, e.stage, e.merchant, e.viewer, e.event_time, $13, e.placement, e.note, \
+       e.channel, e.conversation, e.bot, e.attributes
+FROM unnest($1::int[], $2::uuid[], $3::smallint[], $4::text[], $5::bigint[], $6::bigint[], \
+            $7::text[], $8::text[], $9::text[], $10::text[], $11::boolean[], $12::text[])
+     AS e (day, id, stage, merchant, viewer, event_time, placement, note, channel, conversation, \
+           bot, attributes)
+ON CONFLICT DO NOTHING";
+
+fn columns(events: &[Event], now: Micros) -> [Value; 13] {
+    [
+        array(events, |e| day(e.time)),
+        array(events, |e| e.id),
+        array(events, |e| e.stage as i16),
+        array(events, |e| e.merchant.id().to_owned()),
+        array(events, |e| e.viewer.map(u64::cast_signed)),
+        array(events, |e| e.time.0),
+        array(events, |e| e.touch.placement.clone()),
+        array(events, |e| e.touch.note.clone()),
+        array(events, |e| e.touch.channel.clone()),
+        array(events, |e| e.conversation.clone()),
+        array(events, |e| e.bot),
+        array(events, |e| e.attributes.clone()),
+        now.0.into(),
+    ]
+}
+
+/// Days that have a partition before they begin.
+const AHEAD: i32 = 8;
+/// Days back for which events still come, and one for the clocks.
+const BACK: i32 = 31;
+
+impl Tx {
+    /// Makes PostgreSQL's partitions for the days to come, and for those of which events may be
+    /// late. SQLite has one table.
+    pub async fn make_event_days(&self, now: Micros) -> Result<()> {
+        let today = day(now);
+        if self.0.get_database_backend() != DbBackend::Postgres {
+            return Ok(());
+        }
+        let there = self.event_days().await?;
+        for day in today - BACK..=today + AHEAD {
+            if !there.contains(&day) {
+                let create = format!(
+                    "CREATE TABLE IF NOT EXISTS events_{day} PARTITION OF events \
+                     FOR VALUES FROM ({day}) TO ({})",
+                    day + 1
+                );
+                self.0.execute_unprepared(&create).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets the events of days that ended before `keep`; how many days, or on SQLite rows, of
+    /// at most `limit` there were.
+    pub async fn forget_event_days(&self, keep: Micros, limit: u64) -> Result<u64> {
+        let (first, db) = (day(keep), self.0.get_database_backend());
+        if db != DbBackend::Postgres {
+            let forget = "DELETE FROM events WHERE (day, id) IN \
+                          (SELECT day, id FROM events WHERE day < ? ORDER BY day LIMIT ?)";
+            let values = [first.into(), limit.into()];
+            let forget = Statement::from_sql_and_values(db, forget, values);
+            return Ok(self.0.execute_raw(forget).await?.rows_affected());
+        }
+        let mut dropped = 0;
+        for day in self.event_days().await? {
+            if day < first && dropped < limit {
+                let drop = format!("DROP TABLE events_{day}");
+                self.0.execute_unprepared(&drop).await?;
+                dropped += 1;
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// The days that have a partition.
+    async fn event_days(&self) -> Result<Vec<i32>> {
+        let days = "SELECT substr(c.relname, 8)::int FROM pg_inherits i \
+                    JOIN pg_class c ON c.oid = i.inhrelid \
+                    WHERE i.inhparent = 'events'::regclass AND c.relname ~ '^events_[0-9]+$'";
+        let days = Statement::from_string(DbBackend::Postgres, days);
+        let rows = self.0.query_all_raw(days).await?;
+        let days = rows.iter().map(|row| row.try_get_by_index(0));
+        Ok(days.collect::<Result<_, _>>()?)
+    }
+}
