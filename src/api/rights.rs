@@ -55,8 +55,13 @@ const RULES: &[Rule] = &[
         "LiftSanction", "CreateAppeal", "UpholdAppeal", "RejectAppeal",
     ], Scope::ComplianceWrite),
     ("WecomService", &["ListContactEvents"], Scope::MeasurementRead),
-    ("MeasurementService", &["IngestEvents"], Scope::MeasurementWrite),
-    ("MeasurementService", &["QueryFunnel", "ListMetrics"], Scope::MeasurementRead),
+    ("MeasurementService", &[
+        "IngestEvents", "CreateExperiment", "StopExperiment",
+    ], Scope::MeasurementWrite),
+    ("MeasurementService", &[
+        "QueryFunnel", "ListMetrics", "GetExperiment", "ListExperiments", "GetExperimentReport",
+        "GetProgramReport",
+    ], Scope::MeasurementRead),
 ];
 
 #[cfg(test)]

@@ -37,7 +37,8 @@ pub const fn code(reason: Reason) -> Code {
         | AcquisitionLinkNotFound
         | ViolationNotFound
         | SanctionNotFound
-        | AppealNotFound => Code::NotFound,
+        | AppealNotFound
+        | ExperimentNotFound => Code::NotFound,
         CardExists
         | PlacementExists
         | LinkExists
@@ -48,12 +49,13 @@ pub const fn code(reason: Reason) -> Code {
         | AcquisitionLinkExists
         | ViolationExists
         | SanctionExists
-        | AppealExists => Code::AlreadyExists,
+        | AppealExists
+        | ExperimentExists => Code::AlreadyExists,
         EtagMismatch | TransactionConflict => Code::Aborted,
         StateTransition | ProgramPaused | ProgramEnded | NotEnrolled | KindNotOpen
         | SurfaceNotOpen | HeldOut | SpendBelowThreshold | SpendPending | CardSuspended
         | StoreFrozen | CardNotActive | PlacementNotLive | OutsideSchedule | KindNotShown
-        | LinkUnavailable | ProgramNotStarted | CorpNotOpen | AppealClosed | TokenExpired
+        | LinkUnavailable | ProgramNotStarted | CorpNotOpen | AppealClosed | ExperimentRunning | TokenExpired
         | TokenRevoked | WecomRefused => Code::FailedPrecondition,
         QuotaExhausted | RateLimited => Code::ResourceExhausted,
         WecomUnavailable | StoreUnavailable | Overloaded | ShuttingDown => Code::Unavailable,

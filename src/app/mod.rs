@@ -13,7 +13,9 @@ mod credit;
 mod eligibility;
 mod error;
 mod events;
+mod experiments;
 mod explain;
+mod exposures;
 mod funnel;
 mod links;
 mod openings;
@@ -24,6 +26,7 @@ mod principal;
 mod programs;
 mod provenance;
 mod quotas;
+mod reports;
 mod sanction_feed;
 mod sanctions;
 pub mod screening;
@@ -39,7 +42,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 use crate::{
-    domain::{Calendar, Conduct},
+    domain::{Calendar, Conduct, lift::Plan},
     keys::KeyRing,
     store::Store,
     wecom,
@@ -56,7 +59,9 @@ pub use corps::{CorpChanges, CorpDraft};
 pub use credit::CreditAccount;
 pub use error::{Error, Result, bug};
 pub use events::{About, EventDraft, Ingested};
+pub use experiments::ExperimentDraft;
 pub use explain::{Explanation, Line, Subject};
+pub use exposures::Exposures;
 pub use funnel::{Funnel, FunnelRow, RolledUp};
 pub use links::LinkDraft;
 pub use papers::Papers;
@@ -64,6 +69,7 @@ pub use placements::{PlacementChanges, PlacementDraft};
 pub use preview::{Preview, Sample};
 pub use principal::{Principal, Scope};
 pub use provenance::{Evidence, Provenance, Verdict};
+pub use reports::{Comparison, ProgramReport, Report};
 pub use sanction_feed::{Batch, SanctionFeed};
 pub use sanctions::SanctionDraft;
 pub use serving::{Item, Menu, Outcome, Viewer};
@@ -85,6 +91,8 @@ pub struct App {
     pub screener: Arc<screening::Screener>,
     /// For those that watch sanctions here.
     pub sanctions: Arc<SanctionFeed>,
+    /// Who met an experiment here, and is yet to be written.
+    pub exposures: Arc<Exposures>,
     pub rules: Arc<Rules>,
 }
 
@@ -143,6 +151,8 @@ pub struct Rules {
     pub keep_events: Duration,
     /// Fewer viewers than this, but any, are not told.
     pub withheld_under: i64,
+    /// How experiments are judged.
+    pub lift: Plan,
     /// What links begin with, without a slash at the end.
     pub public_url: String,
 }

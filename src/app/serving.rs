@@ -1,14 +1,14 @@
 //! What viewers see: a fixed number of queries a call, then the gate, then a token for each item.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{App, Principal, Result, placements};
 use crate::{
     domain::{
-        Contact, ContactKind, Detail, Lang, Merchant, Micros, Origin, PlacementName, Reason,
-        Surface, TapToken,
+        Arm, Contact, ContactKind, Detail, Experiment, Lang, Merchant, Micros, Origin,
+        PlacementName, Reason, Surface, TapToken,
         serving::{self, Answer, Candidate, Showing},
         token,
     },
@@ -57,6 +57,8 @@ struct Serving<'a> {
     now: Micros,
     viewer: u64,
     lang: Lang,
+    /// Those that run, of the merchants whose placements may be shown.
+    experiments: HashMap<Merchant, Experiment>,
 }
 
 impl App {
@@ -66,10 +68,11 @@ impl App {
         viewer: &Viewer,
         known_version: &str,
     ) -> Result<Menu> {
-        let serving = self.serving(viewer);
+        let now = self.ambient.now();
         let shown = self.store.reads().menu(merchant).await?;
-        let candidates = self.candidates(shown, serving.now).await?;
-        let answer = serving::menu(&candidates, serving.now);
+        let candidates = self.candidates(shown, now).await?;
+        let serving = self.serving(viewer, &candidates, now).await?;
+        let answer = serving.split(serving::menu(&candidates, now));
         let content = serving.content(&answer);
         if let Some(issued) = serving.still_good(known_version, content) {
             return Ok(Menu {
@@ -101,10 +104,11 @@ impl App {
         ids.sort_unstable();
         ids.dedup();
         let mut of_note: HashMap<String, Vec<Candidate>> = HashMap::new();
-        let serving = self.serving(viewer);
-        let reads = self.store.reads();
+        let (now, reads) = (self.ambient.now(), self.store.reads());
         let shown = reads.capsules(&ids, caller.merchants.as_ref()).await?;
-        for candidate in self.candidates(shown, serving.now).await? {
+        let candidates = self.candidates(shown, now).await?;
+        let serving = self.serving(viewer, &candidates, now).await?;
+        for candidate in candidates {
             if let Surface::NoteCapsule { note } = &candidate.placement.surface {
                 of_note.entry(note.clone()).or_default().push(candidate);
             }
@@ -114,7 +118,7 @@ impl App {
             .iter()
             .map(|note| {
                 let candidates = of_note.get(note).map_or(&[][..], Vec::as_slice);
-                let answer = serving::answer(candidates, serving.now);
+                let answer = serving.split(serving::answer(candidates, now));
                 edge = [edge, answer.edge].into_iter().flatten().min();
                 serving.outcome(&answer)
             })
@@ -127,7 +131,7 @@ impl App {
         name: &PlacementName,
         viewer: &Viewer,
     ) -> Result<(Outcome, Micros)> {
-        let serving = self.serving(viewer);
+        let now = self.ambient.now();
         let shown = self
             .store
             .reads()
@@ -135,8 +139,9 @@ impl App {
             .await?
             .filter(|(placement, _)| matches!(placement.surface, Surface::CardMessage { .. }))
             .ok_or_else(|| placements::not_found(name))?;
-        let candidates = self.candidates(vec![shown], serving.now).await?;
-        let answer = serving::answer(&candidates, serving.now);
+        let candidates = self.candidates(vec![shown], now).await?;
+        let serving = self.serving(viewer, &candidates, now).await?;
+        let answer = serving.split(serving::answer(&candidates, now));
         Ok((serving.outcome(&answer), serving.valid_until(answer.edge)))
     }
 
@@ -169,17 +174,58 @@ impl App {
         Ok(shown.into_iter().filter_map(with).collect())
     }
 
-    fn serving(&self, viewer: &Viewer) -> Serving<'_> {
-        Serving {
+    async fn serving(
+        &self,
+        viewer: &Viewer,
+        candidates: &[Candidate],
+        now: Micros,
+    ) -> Result<Serving<'_>> {
+        let merchants: BTreeSet<_> = candidates
+            .iter()
+            .map(|candidate| candidate.placement.name.merchant())
+            .collect();
+        let experiments = if merchants.is_empty() {
+            HashMap::new()
+        } else {
+            let reads = self.store.reads();
+            reads.running_experiments(merchants, now).await?
+        };
+        Ok(Serving {
             app: self,
-            now: self.ambient.now(),
+            now,
             viewer: self.keys.viewer_hash(&viewer.id),
             lang: viewer.lang,
-        }
+            experiments,
+        })
     }
 }
 
 impl Serving<'_> {
+    /// Where there is something to show, the viewer meets the merchant's experiment, on
+    /// whichever side; who is held out is shown nothing.
+    fn split<'a>(&self, mut answer: Answer<'a>) -> Answer<'a> {
+        let Some(first) = answer.items.first() else {
+            return answer;
+        };
+        let merchant = first.placement.name.merchant();
+        if let Some(experiment) = self.experiments.get(merchant) {
+            let arm = experiment.arm(self.viewer);
+            let exposures = &self.app.exposures;
+            exposures.note(experiment, self.viewer, arm, self.now);
+            if arm == Arm::HeldOut {
+                answer.items.clear();
+                answer.absence = Some(Reason::HeldOut);
+            }
+        }
+        answer
+    }
+
+    /// The number in a token: 0 where no experiment runs.
+    fn arm(&self, merchant: &Merchant) -> u8 {
+        let experiment = self.experiments.get(merchant);
+        experiment.map_or(0, |e| e.arm(self.viewer) as u8)
+    }
+
     fn outcome(&self, answer: &Answer<'_>) -> Outcome {
         let absent = answer.absence.unwrap_or(Reason::PlacementNotFound);
         answer
@@ -202,7 +248,7 @@ impl Serving<'_> {
             issued: token::issued(self.now),
             origin: Origin::Served {
                 viewer: self.viewer,
-                arm: 0,
+                arm: self.arm(placement.name.merchant()),
             },
             nonce: self.app.ambient.random(),
         });

@@ -12,12 +12,14 @@ pub mod credit;
 pub mod day;
 pub mod eligibility;
 pub mod event;
+pub mod experiment;
 pub mod explain;
 pub mod funnel;
 pub mod gate;
 mod lang;
 pub mod launch;
 pub mod ledger;
+pub mod lift;
 pub mod link;
 pub mod metric;
 pub mod money;
@@ -52,13 +54,15 @@ pub use corp::Corp;
 pub use day::{Day, Zone};
 pub use eligibility::{Calendar, Decision};
 pub use event::{Event, Stage, Touch};
+pub use experiment::{Arm, Experiment};
 pub use gate::{Clearance, Door, Facts};
 pub use lang::Lang;
 pub use ledger::{Change, Said, Source, Sources, Spend};
 pub use link::Link;
 pub use money::Money;
 pub use name::{
-    AcquisitionLinkName, AppealName, CardName, CorpName, EnrollmentName, ID_RULE, LinkName,
+    AcquisitionLinkName, AppealName, CardName, CorpName, EnrollmentName, ExperimentName, ID_RULE,
+    LinkName,
     Merchant, PlacementName, ProgramName, ResourceName, SanctionName, ViolationName, foreign_id,
     is_foreign_id, is_id, is_viewer_id,
 };

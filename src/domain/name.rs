@@ -136,6 +136,8 @@ names! {
     SanctionName in "sanctions";
     /// `merchants/{merchant}/appeals/{appeal}`
     AppealName in "appeals";
+    /// `merchants/{merchant}/experiments/{experiment}`
+    ExperimentName in "experiments";
 }
 
 macro_rules! roots {

@@ -140,6 +140,7 @@ impl Server {
             wecom: wecom_client(settings, &ambient).context("wecom")?,
             called_back: Arc::default(),
             sanctions: Arc::default(),
+            exposures: Arc::default(),
             ambient,
             rules: Arc::new(rules(settings, http.local_addr()?)),
         };
@@ -214,6 +215,7 @@ impl Server {
             self.worker_metrics.clone(),
             stop.clone(),
         ));
+        tasks.spawn(worker::exposures(self.app.clone(), stop.clone()));
         tasks.spawn(worker::funnel(self.app.clone(), stop.clone()));
         tasks.spawn(worker::rules(self.app.clone(), stop.clone()));
         tasks.spawn(worker::sanctions(self.app.clone(), stop.clone()));
@@ -334,6 +336,7 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
         sanctions_per_merchant: settings.compliance.sanctions_per_merchant(),
         keep_events: settings.measurement.keep_events(),
         withheld_under: settings.measurement.withheld_under(),
+        lift: settings.measurement.lift(),
         public_url: settings.public_url(http),
     }
 }

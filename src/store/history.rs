@@ -10,12 +10,12 @@ use super::{
     Db, Error, Result,
     entity::{
         Version, Versions, acquisition_link_version, appeal_version, card_version, corp_version,
-        placement, placement_version, program_version, sanction_version, violation_version,
+        experiment_version, placement, placement_version, program_version, sanction_version, violation_version,
     },
     placements::{MENU_ROWS, Shown},
 };
 use crate::domain::{
-    AcquisitionLink, Appeal, Card, Corp, Merchant, Micros, Placement, PlacementState, Program,
+    AcquisitionLink, Appeal, Card, Corp, Experiment, Merchant, Micros, Placement, PlacementState, Program,
     Sanction, Surface, Violation,
 };
 
@@ -55,6 +55,7 @@ kept! {
     Violation => violation_version,
     Sanction => sanction_version,
     Appeal => appeal_version,
+    Experiment => experiment_version,
 }
 
 /// What a row has whole.

@@ -58,6 +58,27 @@ pub async fn openings(app: App, stop: CancellationToken) {
     }
 }
 
+/// Between two writes of who met an experiment: well under a second, which is what a crash may
+/// lose.
+const EXPOSURES_EVERY: Duration = Duration::from_millis(400);
+
+/// Writes who met an experiment, until `stop`, and then what is left.
+pub async fn exposures(app: App, stop: CancellationToken) {
+    let mut ticks = ticks(EXPOSURES_EVERY);
+    loop {
+        let stopped = tokio::select! {
+            () = stop.cancelled() => true,
+            _ = ticks.tick() => false,
+        };
+        if let Err(error) = app.write_exposures().await {
+            tracing::warn!(%error, "exposures wait");
+        }
+        if stopped {
+            return;
+        }
+    }
+}
+
 /// Between two looks for events to roll up.
 const ROLL_UP_EVERY: Duration = Duration::from_millis(500);
 

@@ -11,6 +11,8 @@ pub mod corp;
 pub mod enrollment;
 pub mod enrollment_version;
 pub mod event;
+pub mod experiment;
+pub mod exposure;
 pub mod funnel_hour;
 pub mod funnel_queue;
 pub mod funnel_stage;
@@ -34,7 +36,7 @@ pub mod violation;
 
 pub use versions::{
     Version, Versions, acquisition_link_version, appeal_version, card_version, corp_version,
-    placement_version, program_version, quota_version, sanction_version, violation_version,
+    experiment_version, placement_version, program_version, quota_version, sanction_version, violation_version,
 };
 
 #[cfg(test)]
@@ -82,6 +84,9 @@ mod tests {
         same_columns(&db, super::enrollment::Entity).await;
         same_columns(&db, super::enrollment_version::Entity).await;
         same_columns(&db, super::event::Entity).await;
+        same_columns(&db, super::experiment::Entity).await;
+        same_columns(&db, super::experiment_version::Entity).await;
+        same_columns(&db, super::exposure::Entity).await;
         same_columns(&db, super::funnel_hour::Entity).await;
         same_columns(&db, super::funnel_queue::Entity).await;
         same_columns(&db, super::funnel_stage::Entity).await;

@@ -79,4 +79,5 @@ versions! {
     violation_version in "violation_versions",
     sanction_version in "sanction_versions",
     appeal_version in "appeal_versions",
+    experiment_version in "experiment_versions",
 }

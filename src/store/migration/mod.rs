@@ -6,6 +6,7 @@ mod m0002_programs;
 mod m0003_wecom;
 mod m0004_compliance;
 mod m0005_measurement;
+mod m0006_experiments;
 
 use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::prelude::*;
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_wecom::Migration),
             Box::new(m0004_compliance::Migration),
             Box::new(m0005_measurement::Migration),
+            Box::new(m0006_experiments::Migration),
         ]
     }
 }

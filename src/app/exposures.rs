@@ -1,0 +1,102 @@
+//! Who met an experiment: noted in memory as cards are served, and written a moment later, so
+//! that serving waits for no write. What a crash loses is what it noted since the last write: at
+//! most a second's, of both arms alike, and who comes again is noted again.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use moka::sync::Cache;
+
+use super::{App, Result};
+use crate::{
+    domain::{Arm, Experiment, Micros},
+    store::Exposure,
+};
+
+/// Viewers of whom it is remembered here that they were noted.
+const REMEMBERED: u64 = 200_000;
+/// Notes that wait at most; while the store is away for long, the rest is lost to the experiment.
+const WAITING: usize = 1_000_000;
+/// Notes of one transaction.
+const WRITTEN: usize = 5_000;
+
+/// What was noted here.
+#[derive(Debug)]
+pub struct Exposures {
+    known: Cache<(i64, u64, Arm), ()>,
+    waiting: Mutex<Vec<Exposure>>,
+}
+
+impl Default for Exposures {
+    fn default() -> Self {
+        Self {
+            known: Cache::new(REMEMBERED),
+            waiting: Mutex::default(),
+        }
+    }
+}
+
+impl Exposures {
+    /// Notes that a viewer meets an experiment now.
+    pub fn note(&self, experiment: &Experiment, viewer: u64, arm: Arm, now: Micros) {
+        let key = (experiment.no, viewer, arm);
+        if self.known.contains_key(&key) {
+            return;
+        }
+        let mut waiting = self.lock();
+        if waiting.len() < WAITING {
+            self.known.insert(key, ());
+            waiting.push(Exposure {
+                experiment_no: experiment.no,
+                viewer,
+                arm,
+                time: now,
+            });
+        }
+    }
+
+    /// Takes out some of what waits.
+    fn take(&self) -> Vec<Exposure> {
+        let mut waiting = self.lock();
+        let some = waiting.len().min(WRITTEN);
+        waiting.drain(..some).collect()
+    }
+
+    /// What could not be written waits again.
+    fn put_back(&self, mut exposures: Vec<Exposure>) {
+        let mut waiting = self.lock();
+        exposures.append(&mut waiting);
+        *waiting = exposures;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Exposure>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl App {
+    /// Writes what was noted; how much.
+    pub async fn write_exposures(&self) -> Result<usize> {
+        let mut written = 0;
+        loop {
+            let mut some = self.exposures.take();
+            if some.is_empty() {
+                return Ok(written);
+            }
+            // In the order of their keys, so that two replicas do not wait for each other.
+            some.sort_unstable();
+            match self.save_exposures(&some).await {
+                Ok(()) => written += some.len(),
+                Err(error) => {
+                    self.exposures.put_back(some);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn save_exposures(&self, exposures: &[Exposure]) -> Result<()> {
+        let tx = self.store.begin().await?;
+        tx.insert_exposures(exposures).await?;
+        Ok(tx.commit().await?)
+    }
+}

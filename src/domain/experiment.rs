@@ -1,0 +1,121 @@
+//! Experiments: a share of a merchant's viewers is shown no cards, so that what cards bring can
+//! be told from what would have come anyway.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ExperimentName, Merchant, Micros, card::etag};
+
+/// Shares are of so many.
+pub const EVERYBODY: u16 = 1000;
+
+/// The most that is held out: the rest must be worth comparing with.
+pub const MOST_HELD_OUT: u16 = 900;
+
+/// An experiment as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Experiment {
+    /// The store's number; 0 before it has one.
+    pub no: i64,
+    pub name: ExperimentName,
+    pub display_name: String,
+    /// Of 1,000 viewers.
+    pub hold_out: u16,
+    /// Makes one split another.
+    pub salt: String,
+    pub version: i64,
+    pub start_time: Micros,
+    /// Viewers are held out until just before.
+    pub stop_time: Option<Micros>,
+    pub update_time: Micros,
+}
+
+/// On which side of the split a viewer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Arm {
+    /// Is shown cards. Also the number in a token.
+    Treated = 1,
+    /// Is not.
+    HeldOut = 2,
+}
+
+impl Experiment {
+    pub fn etag(&self) -> String {
+        etag(self.no, self.version)
+    }
+
+    pub fn merchant(&self) -> &Merchant {
+        self.name.merchant()
+    }
+
+    /// The viewer's arm, always the same: by MurmurHash3 (x86, 32 bits, seed 0) of the salt, a
+    /// slash and the viewer's keyed hash, scaled. A larger share of the same salt only adds to
+    /// those who are held out.
+    pub fn arm(&self, viewer: u64) -> Arm {
+        let key = format!("{}/{viewer:016x}", self.salt);
+        // Reading from memory does not fail.
+        let mut bytes = std::io::Cursor::new(key);
+        let hash = murmur3::murmur3_32(&mut bytes, 0).unwrap_or_default();
+        let bucket = (u64::from(hash) * u64::from(EVERYBODY)) >> 32;
+        if bucket < u64::from(self.hold_out) {
+            Arm::HeldOut
+        } else {
+            Arm::Treated
+        }
+    }
+}
+
+impl Arm {
+    /// `None` for a number that this version does not know.
+    pub fn from_number(number: i16) -> Option<Self> {
+        [Self::Treated, Self::HeldOut]
+            .into_iter()
+            .find(|arm| *arm as i16 == number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn experiment(hold_out: u16, salt: &str) -> Experiment {
+        Experiment {
+            no: 1,
+            name: ExperimentName::parse("merchants/klook/experiments/e").unwrap(),
+            display_name: String::new(),
+            hold_out,
+            salt: salt.to_owned(),
+            version: 1,
+            start_time: Micros(0),
+            stop_time: None,
+            update_time: Micros(0),
+        }
+    }
+
+    fn held_out(experiment: &Experiment) -> Vec<u64> {
+        let viewers = (0..100_000u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        viewers.filter(|v| experiment.arm(*v) == Arm::HeldOut).collect()
+    }
+
+    #[test]
+    fn the_share_is_held_out_and_a_larger_one_only_adds() {
+        let mut last = Vec::new();
+        for share in [1, 100, 500, 900] {
+            let held = held_out(&experiment(share, "s"));
+            let expected = f64::from(share) * 100.0;
+            let sigma = (expected * (1.0 - expected / 100_000.0)).sqrt();
+            let off = (f64::from(u32::try_from(held.len()).unwrap()) - expected).abs();
+            assert!(off < 4.5 * sigma, "{share}: {}", held.len());
+            assert!(last.iter().all(|viewer| held.contains(viewer)), "{share}");
+            last = held.into_iter().take(1000).collect();
+        }
+    }
+
+    #[test]
+    fn another_salt_is_another_split() {
+        let (one, other) = (experiment(500, "s"), experiment(500, "t"));
+        let held = held_out(&one);
+        let both = held.iter().filter(|v| other.arm(**v) == Arm::HeldOut);
+        let both = both.count();
+        assert!((24_000..26_000).contains(&both), "{both}");
+    }
+}

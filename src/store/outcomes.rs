@@ -1,0 +1,112 @@
+//! What came of experiments: viewers by the side on which they met one, and who did what after.
+//! Made of raw events, so it says the same however late they came.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{ConnectionTrait, QueryResult, Statement};
+
+use super::{Db, Error, Result};
+use crate::domain::{
+    Arm, Micros, Stage,
+    event::SKEW,
+    lift::{self, Arms},
+};
+
+/// What is compared, each within its own window.
+pub const COMPARED: [Stage; 3] = [Stage::Inbound, Stage::Opening, Stage::Lead];
+
+const MICROS_A_DAY: i64 = 86_400_000_000;
+
+/// One experiment's figures. Who was seen in both arms is in none but `quarantined`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    pub exposed: Arms<u64>,
+    pub quarantined: u64,
+    /// Who met it within the last 7 days.
+    pub recent: u64,
+    /// In the order of [`COMPARED`]: viewers whose window has closed, and who did it within.
+    pub matured: [Arms<lift::Arm>; COMPARED.len()],
+}
+
+impl<C: ConnectionTrait> Db<C> {
+    /// Of these experiments, by number; none of those that nobody met. One query.
+    pub async fn outcomes(
+        &self,
+        experiments: &[i64],
+        now: Micros,
+    ) -> Result<BTreeMap<i64, Outcome>> {
+        if experiments.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let db = self.0.get_database_backend();
+        let statement = Statement::from_string(db, query(experiments, now));
+        let mut outcomes: BTreeMap<i64, Outcome> = BTreeMap::new();
+        for row in self.0.query_all_raw(statement).await? {
+            let outcome = outcomes.entry(row.try_get_by_index(0)?).or_default();
+            let viewers = count(&row, 2)?;
+            match Arm::from_number(row.try_get_by_index(1)?) {
+                None => outcome.quarantined = viewers,
+                Some(arm) => {
+                    *side(&mut outcome.exposed, arm) = viewers;
+                    outcome.recent += count(&row, 3)?;
+                    for (i, matured) in outcome.matured.iter_mut().enumerate() {
+                        *side(matured, arm) = lift::Arm {
+                            viewers: count(&row, 4 + 2 * i)?,
+                            conversions: count(&row, 5 + 2 * i)?,
+                        };
+                    }
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+}
+
+fn count(row: &QueryResult, index: usize) -> Result<u64> {
+    Ok(row.try_get_by_index::<i64>(index).map_err(Error::from)?.unsigned_abs())
+}
+
+fn side<T>(arms: &mut Arms<T>, arm: Arm) -> &mut T {
+    match arm {
+        Arm::Treated => &mut arms.served,
+        Arm::HeldOut => &mut arms.held_out,
+    }
+}
+
+/// A row for each experiment and arm, and one with arm 0 for those seen in both: exposed, recent,
+/// and of each stage matured and converted. The clocks of two services may differ, so a stage
+/// counts from a little before the exposure: in both arms alike.
+fn query(experiments: &[i64], now: Micros) -> String {
+    let nos: Vec<_> = experiments.iter().map(i64::to_string).collect();
+    let stages: String = COMPARED.iter().map(|stage| counts(*stage, now)).collect();
+    format!(
+        "WITH met AS (SELECT experiment_no, viewer, min(time) AS time, \
+                             CASE WHEN min(arm) = max(arm) THEN min(arm) ELSE 0 END AS arm \
+                      FROM exposures WHERE experiment_no IN ({}) \
+                      GROUP BY experiment_no, viewer) \
+         SELECT m.experiment_no, CAST(m.arm AS smallint), count(*), \
+                count(CASE WHEN m.time > {} THEN 1 END){stages} \
+         FROM met m JOIN experiments x ON x.no = m.experiment_no \
+         GROUP BY m.experiment_no, m.arm",
+        nos.join(","),
+        now.0 - 7 * MICROS_A_DAY,
+    )
+}
+
+fn counts(stage: Stage, now: Micros) -> String {
+    let micros = |duration: std::time::Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+    let (window, skew) = (micros(stage.window()), micros(SKEW));
+    let closed = format!("m.arm <> 0 AND m.time <= {}", now.0.saturating_sub(window));
+    let done = format!(
+        "EXISTS (SELECT 1 FROM events e WHERE e.merchant = x.merchant AND e.viewer = m.viewer \
+         AND e.event_time >= m.time - {skew} AND e.event_time < m.time + {window} \
+         AND e.day >= (m.time - {skew}) / {MICROS_A_DAY} \
+         AND e.day <= (m.time + {window}) / {MICROS_A_DAY} \
+         AND e.stage = {} AND NOT e.bot)",
+        stage as i16
+    );
+    format!(
+        ", count(CASE WHEN {closed} THEN 1 END), \
+         count(CASE WHEN {closed} AND {done} THEN 1 END)"
+    )
+}
