@@ -8,7 +8,8 @@ use std::{mem::take, sync::Arc};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
-use self::wire::{day, eligibility};
+pub use self::wire::day;
+use self::wire::eligibility;
 use super::{
     call::{self, Page, open, respond},
     pb::{self, eligibility_service_server::EligibilityService},

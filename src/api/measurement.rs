@@ -3,6 +3,7 @@
 mod events;
 mod experiments;
 mod funnel;
+mod reported;
 mod reports;
 
 use tonic::{Request, Response, Status};
@@ -128,6 +129,28 @@ impl MeasurementService for Measurement {
             let name = name.map_err(|rule| Refusal::field("name", rule))?;
             let report = self.0.program_report(&name).await?;
             Ok(reports::program_report(&self.0, &name, report))
+        })
+        .await
+    }
+
+    async fn import_reported_adds(
+        &self,
+        request: Request<pb::ImportReportedAddsRequest>,
+    ) -> Answer<pb::ImportReportedAddsResponse> {
+        respond(async {
+            let (caller, r) = open(request)?;
+            reported::import(&self.0, caller, r).await
+        })
+        .await
+    }
+
+    async fn query_reconciliation(
+        &self,
+        request: Request<pb::QueryReconciliationRequest>,
+    ) -> Answer<pb::QueryReconciliationResponse> {
+        respond(async {
+            let (caller, r) = open(request)?;
+            reported::reconcile(&self.0, &caller, r).await
         })
         .await
     }

@@ -56,11 +56,11 @@ const RULES: &[Rule] = &[
     ], Scope::ComplianceWrite),
     ("WecomService", &["ListContactEvents"], Scope::MeasurementRead),
     ("MeasurementService", &[
-        "IngestEvents", "CreateExperiment", "StopExperiment",
+        "IngestEvents", "CreateExperiment", "StopExperiment", "ImportReportedAdds",
     ], Scope::MeasurementWrite),
     ("MeasurementService", &[
         "QueryFunnel", "ListMetrics", "GetExperiment", "ListExperiments", "GetExperimentReport",
-        "GetProgramReport",
+        "GetProgramReport", "QueryReconciliation",
     ], Scope::MeasurementRead),
 ];
 

@@ -55,8 +55,8 @@ pub const fn code(reason: Reason) -> Code {
         StateTransition | ProgramPaused | ProgramEnded | NotEnrolled | KindNotOpen
         | SurfaceNotOpen | HeldOut | SpendBelowThreshold | SpendPending | CardSuspended
         | StoreFrozen | CardNotActive | PlacementNotLive | OutsideSchedule | KindNotShown
-        | LinkUnavailable | ProgramNotStarted | CorpNotOpen | AppealClosed | ExperimentRunning | TokenExpired
-        | TokenRevoked | WecomRefused => Code::FailedPrecondition,
+        | LinkUnavailable | ProgramNotStarted | CorpNotOpen | AppealClosed | ExperimentRunning
+        | TokenExpired | TokenRevoked | WecomRefused => Code::FailedPrecondition,
         QuotaExhausted | RateLimited => Code::ResourceExhausted,
         WecomUnavailable | StoreUnavailable | Overloaded | ShuttingDown => Code::Unavailable,
         DeadlineExceeded => Code::DeadlineExceeded,

@@ -117,6 +117,7 @@ impl App {
             viewer: Some(self.keys.viewer_hash(&draft.viewer_id)),
             time: draft.time,
             touch,
+            kind: None,
             conversation: draft.conversation,
             bot: false,
             attributes: if attributes.is_empty() {

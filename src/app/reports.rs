@@ -6,7 +6,7 @@ use super::{App, Result, experiments::not_found};
 use crate::{
     domain::{
         Experiment, ExperimentName, Micros, ProgramName, Stage,
-        lift::{self, Arms, Plan, Reading},
+        lift::{self, Arms, Plan, Reading, Verdict, Withheld},
     },
     store::{COMPARED, Outcome},
 };
@@ -44,14 +44,19 @@ pub struct ProgramReport {
 
 impl App {
     pub async fn experiment_report(&self, name: &ExperimentName) -> Result<Report> {
-        let now = self.ambient.now();
+        let (now, zone) = (self.ambient.now(), self.rules.calendar.zone);
         let reads = self.store.reads();
         let experiment = reads.experiment(name).await?;
         let experiment = experiment.ok_or_else(|| not_found(name))?;
-        let mut outcomes = reads.outcomes(&[experiment.no], now).await?;
+        let mut outcomes = reads.outcomes(&[experiment.no], zone, now).await?;
         let outcome = outcomes.remove(&experiment.no).unwrap_or_default();
+        let met = Met {
+            all_adds: self.reports_all_adds(&experiment, now).await?,
+            experiment: &experiment,
+            outcome,
+        };
         Ok(Report {
-            comparisons: self.compared(&[(&experiment, outcome)], now),
+            comparisons: self.compared(&[met], now),
             experiment,
             outcome,
             as_of: now,
@@ -60,7 +65,7 @@ impl App {
 
     /// Of the latest experiments of merchants that the program lets in.
     pub async fn program_report(&self, name: &ProgramName) -> Result<ProgramReport> {
-        let now = self.ambient.now();
+        let (now, zone) = (self.ambient.now(), self.rules.calendar.zone);
         let program = self.program(name).await?;
         let reads = self.store.reads();
         let latest = reads.latest_experiments(POOLED).await?;
@@ -78,13 +83,18 @@ impl App {
             })
             .collect();
         let nos: Vec<_> = inside.iter().map(|experiment| experiment.no).collect();
-        let outcomes = reads.outcomes(&nos, now).await?;
-        let met = inside.into_iter().filter_map(|experiment| {
-            let outcome = outcomes.get(&experiment.no)?;
-            Some((experiment, *outcome))
-        });
-        let (sound, crooked): (Vec<_>, Vec<_>) =
-            met.partition(|(experiment, outcome)| !split_alarm(experiment, outcome));
+        let outcomes = reads.outcomes(&nos, zone, now).await?;
+        let mut met = Vec::new();
+        for experiment in inside {
+            if let Some(outcome) = outcomes.get(&experiment.no) {
+                met.push(Met {
+                    all_adds: self.reports_all_adds(experiment, now).await?,
+                    experiment,
+                    outcome: *outcome,
+                });
+            }
+        }
+        let (crooked, sound): (Vec<_>, Vec<_>) = met.into_iter().partition(Met::split_alarm);
         Ok(ProgramReport {
             experiments: sound.len(),
             left_out: crooked.len(),
@@ -93,28 +103,34 @@ impl App {
         })
     }
 
-    fn compared(&self, experiments: &[(&Experiment, Outcome)], now: Micros) -> Vec<Comparison> {
-        COMPARED
-            .iter()
-            .enumerate()
+    fn compared(&self, experiments: &[Met<'_>], now: Micros) -> Vec<Comparison> {
+        let compared = COMPARED.iter().enumerate();
+        compared
             .map(|(i, stage)| {
-                let strata: Vec<_> = experiments
-                    .iter()
-                    .map(|(experiment, outcome)| stratum(experiment, outcome, i))
-                    .collect();
-                let mut matured = Arms::<lift::Arm>::default();
-                for stratum in &strata {
-                    add(&mut matured.served, stratum.matured.served);
-                    add(&mut matured.held_out, stratum.matured.held_out);
+                let judged = experiments.iter().filter(|met| met.has(*stage));
+                let strata: Vec<_> = judged.clone().map(|met| met.stratum(i)).collect();
+                let daily = judged.map(|met| met.daily(now)).sum();
+                let mut reading = lift::read(&self.rules.lift, &strata, daily);
+                if strata.is_empty() && *stage == Stage::Added {
+                    reading.verdict = Verdict::Withheld(Withheld::AddsNotReported);
                 }
-                let daily = experiments.iter().map(|(e, outcome)| daily(e, outcome, now));
                 Comparison {
                     stage: *stage,
-                    matured,
-                    reading: lift::read(&self.rules.lift, &strata, daily.sum()),
+                    matured: matured(&strata),
+                    reading,
                 }
             })
             .collect()
+    }
+
+    /// Whether the merchant has said by viewer who added, on every day since the start.
+    async fn reports_all_adds(&self, experiment: &Experiment, now: Micros) -> Result<bool> {
+        let zone = self.rules.calendar.zone;
+        let (first, last) = (zone.day(experiment.start_time), zone.day(now) - 1);
+        let reads = self.store.reads();
+        let said = reads.reported(experiment.merchant(), (first, last)).await?;
+        let days = usize::try_from(last.0 - first.0 + 1).unwrap_or(0);
+        Ok(days > 0 && said.len() == days && said.values().all(|day| day.complete))
     }
 
     /// How experiments are judged.
@@ -123,34 +139,54 @@ impl App {
     }
 }
 
-fn stratum(experiment: &Experiment, outcome: &Outcome, stage: usize) -> lift::Experiment {
-    lift::Experiment {
-        hold_out_permille: experiment.hold_out,
-        exposed: outcome.exposed,
-        matured: outcome.matured[stage],
+/// An experiment that somebody met.
+struct Met<'a> {
+    experiment: &'a Experiment,
+    outcome: Outcome,
+    /// The merchant reports all of its adds by viewer.
+    all_adds: bool,
+}
+
+impl Met<'_> {
+    fn has(&self, stage: Stage) -> bool {
+        stage != Stage::Added || self.all_adds
+    }
+
+    fn stratum(&self, stage: usize) -> lift::Experiment {
+        lift::Experiment {
+            hold_out_permille: self.experiment.hold_out,
+            exposed: self.outcome.exposed,
+            matured: self.outcome.matured[stage],
+        }
+    }
+
+    fn split_alarm(&self) -> bool {
+        let reading = lift::read(&Plan::default(), &[self.stratum(0)], 0.0);
+        reading.split.alarm()
+    }
+
+    /// Viewers a day over the last week, or since the start; none once it has stopped.
+    fn daily(&self, now: Micros) -> f64 {
+        const WEEK: f64 = 7.0;
+        if self.experiment.stop_time.is_some() {
+            return 0.0;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "rates, not counts")]
+        let (age, recent) = (
+            (now.0 - self.experiment.start_time.0) as f64 / 86_400e6,
+            self.outcome.recent as f64,
+        );
+        recent / age.clamp(1.0, WEEK)
     }
 }
 
-fn split_alarm(experiment: &Experiment, outcome: &Outcome) -> bool {
-    let stratum = stratum(experiment, outcome, 0);
-    lift::read(&Plan::default(), &[stratum], 0.0).split.alarm()
-}
-
-fn add(sum: &mut lift::Arm, arm: lift::Arm) {
-    sum.viewers += arm.viewers;
-    sum.conversions += arm.conversions;
-}
-
-/// Viewers a day over the last week, or since the start; none once it has stopped.
-fn daily(experiment: &Experiment, outcome: &Outcome, now: Micros) -> f64 {
-    const WEEK: f64 = 7.0;
-    if experiment.stop_time.is_some() {
-        return 0.0;
+fn matured(strata: &[lift::Experiment]) -> Arms<lift::Arm> {
+    let sum = |arm: fn(&Arms<lift::Arm>) -> lift::Arm| lift::Arm {
+        viewers: strata.iter().map(|s| arm(&s.matured).viewers).sum(),
+        conversions: strata.iter().map(|s| arm(&s.matured).conversions).sum(),
+    };
+    Arms {
+        served: sum(|arms| arms.served),
+        held_out: sum(|arms| arms.held_out),
     }
-    #[expect(clippy::cast_precision_loss, reason = "rates, not counts")]
-    let (age, recent) = (
-        (now.0 - experiment.start_time.0) as f64 / 86_400e6,
-        outcome.recent as f64,
-    );
-    recent / age.clamp(1.0, WEEK)
 }

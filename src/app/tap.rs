@@ -94,6 +94,7 @@ impl App {
             viewer,
             time: now,
             touch,
+            kind: Some(said.kind),
             conversation: String::new(),
             bot: matches!(tapper, Tapper::Bot),
             attributes: String::new(),

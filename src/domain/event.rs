@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Merchant, Micros};
+use super::{ContactKind, Merchant, Micros};
 
 /// How late an event may come.
 pub const LATE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -88,6 +88,8 @@ pub struct Event {
     pub viewer: Option<u64>,
     pub time: Micros,
     pub touch: Touch,
+    /// Of a tap, the contact's.
+    pub kind: Option<ContactKind>,
     /// A conversation's id; empty where none is named.
     pub conversation: String,
     /// By a machine: kept apart, in no figure of people.

@@ -93,7 +93,9 @@ mod tests {
 
     fn held_out(experiment: &Experiment) -> Vec<u64> {
         let viewers = (0..100_000u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        viewers.filter(|v| experiment.arm(*v) == Arm::HeldOut).collect()
+        viewers
+            .filter(|v| experiment.arm(*v) == Arm::HeldOut)
+            .collect()
     }
 
     #[test]

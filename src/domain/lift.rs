@@ -31,6 +31,12 @@ pub struct Arms<T> {
     pub held_out: T,
 }
 
+impl Arms<u64> {
+    pub fn both(self) -> u64 {
+        self.served.saturating_add(self.held_out)
+    }
+}
+
 /// The viewers of an arm whose window has closed, and those of them who converted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arm {

@@ -30,6 +30,7 @@ pub mod placement;
 pub mod program;
 mod reason;
 mod refusal;
+pub mod reported;
 pub mod sanction;
 pub mod serving;
 pub mod spend;
@@ -62,9 +63,8 @@ pub use link::Link;
 pub use money::Money;
 pub use name::{
     AcquisitionLinkName, AppealName, CardName, CorpName, EnrollmentName, ExperimentName, ID_RULE,
-    LinkName,
-    Merchant, PlacementName, ProgramName, ResourceName, SanctionName, ViolationName, foreign_id,
-    is_foreign_id, is_id, is_viewer_id,
+    LinkName, Merchant, PlacementName, ProgramName, ResourceName, SanctionName, ViolationName,
+    foreign_id, is_foreign_id, is_id, is_viewer_id,
 };
 pub use notice::{Notice, NoticeKind};
 pub use phone::Phone;

@@ -57,19 +57,24 @@ impl Tx {
     }
 }
 
+fn kind(event: &Event) -> i16 {
+    event.kind.map_or(0, |kind| kind as i16)
+}
+
 /// The day of an event's key.
 pub(super) fn day(time: Micros) -> i32 {
     i32::try_from(time.0.div_euclid(MICROS_A_DAY)).unwrap_or(i32::MAX)
 }
 
-const COLUMNS: &str = "day, id, stage, merchant, viewer, event_time, time, placement, note, \
+const COLUMNS: &str = "day, id, stage, kind, merchant, viewer, event_time, time, placement, note, \
                        channel, conversation, bot, attributes";
 
-fn row(event: &Event, now: Micros) -> [Value; 13] {
+fn row(event: &Event, now: Micros) -> [Value; 14] {
     [
         day(event.time).into(),
         event.id.into(),
         (event.stage as i16).into(),
+        kind(event).into(),
         event.merchant.id().into(),
         event.viewer.map(u64::cast_signed).into(),
         event.time.0.into(),
@@ -84,27 +89,29 @@ fn row(event: &Event, now: Micros) -> [Value; 13] {
 }
 
 fn sqlite(rows: usize) -> String {
-    let row = format!("({})", ["?"; 13].join(","));
+    let row = format!("({})", ["?"; 14].join(","));
     let rows = vec![row; rows].join(",");
     format!("INSERT INTO events ({COLUMNS}) VALUES {rows} ON CONFLICT DO NOTHING")
 }
 
 const POSTGRES: &str = "\
-INSERT INTO events (day, id, stage, merchant, viewer, event_time, time, placement, note, channel, \
-                    conversation, bot, attributes)
-SELECT e.day, e.id, e.stage, e.merchant, e.viewer, e.event_time, $13, e.placement, e.note, \
+INSERT INTO events (day, id, stage, kind, merchant, viewer, event_time, time, placement, note, \
+                    channel, conversation, bot, attributes)
+SELECT e.day, e.id, e.stage, e.kind, e.merchant, e.viewer, e.event_time, $14, e.placement, e.note, \
        e.channel, e.conversation, e.bot, e.attributes
-FROM unnest($1::int[], $2::uuid[], $3::smallint[], $4::text[], $5::bigint[], $6::bigint[], \
-            $7::text[], $8::text[], $9::text[], $10::text[], $11::boolean[], $12::text[])
-     AS e (day, id, stage, merchant, viewer, event_time, placement, note, channel, conversation, \
-           bot, attributes)
+FROM unnest($1::int[], $2::uuid[], $3::smallint[], $4::smallint[], $5::text[], $6::bigint[], \
+            $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::boolean[], \
+            $13::text[])
+     AS e (day, id, stage, kind, merchant, viewer, event_time, placement, note, channel, \
+           conversation, bot, attributes)
 ON CONFLICT DO NOTHING";
 
-fn columns(events: &[Event], now: Micros) -> [Value; 13] {
+fn columns(events: &[Event], now: Micros) -> [Value; 14] {
     [
         array(events, |e| day(e.time)),
         array(events, |e| e.id),
         array(events, |e| e.stage as i16),
+        array(events, kind),
         array(events, |e| e.merchant.id().to_owned()),
         array(events, |e| e.viewer.map(u64::cast_signed)),
         array(events, |e| e.time.0),

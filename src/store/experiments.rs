@@ -111,8 +111,8 @@ impl Tx {
     /// Keeps who met an experiment, each by the first time on each side.
     pub async fn insert_exposures(&self, exposures: &[Exposure]) -> Result<()> {
         use exposure::{ActiveModel, Column, Entity};
-        let earlier = Expr::col((Alias::new("excluded"), Column::Time))
-            .lt(Expr::col((Entity, Column::Time)));
+        let earlier =
+            Expr::col((Alias::new("excluded"), Column::Time)).lt(Expr::col((Entity, Column::Time)));
         let first = OnConflict::columns([Column::ExperimentNo, Column::Viewer, Column::Arm])
             .update_column(Column::Time)
             .action_and_where(earlier)

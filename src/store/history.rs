@@ -10,13 +10,14 @@ use super::{
     Db, Error, Result,
     entity::{
         Version, Versions, acquisition_link_version, appeal_version, card_version, corp_version,
-        experiment_version, placement, placement_version, program_version, sanction_version, violation_version,
+        experiment_version, placement, placement_version, program_version, sanction_version,
+        violation_version,
     },
     placements::{MENU_ROWS, Shown},
 };
 use crate::domain::{
-    AcquisitionLink, Appeal, Card, Corp, Experiment, Merchant, Micros, Placement, PlacementState, Program,
-    Sanction, Surface, Violation,
+    AcquisitionLink, Appeal, Card, Corp, Experiment, Merchant, Micros, Placement, PlacementState,
+    Program, Sanction, Surface, Violation,
 };
 
 /// What keeps its versions as it is kept itself.

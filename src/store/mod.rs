@@ -31,6 +31,8 @@ mod placements;
 mod preview;
 mod programs;
 mod quotas;
+mod reconciliation;
+mod reported;
 mod requests;
 mod sanction_feed;
 mod sanctions;
@@ -64,6 +66,8 @@ pub use openings::Run;
 pub use outcomes::{COMPARED, Outcome};
 pub use placements::Shown;
 pub use preview::Census;
+pub use reconciliation::{AtWecom, Tapped};
+pub use reported::Reported;
 pub use requests::Claim;
 pub use sanctions::Sought;
 

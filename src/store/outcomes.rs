@@ -1,19 +1,20 @@
 //! What came of experiments: viewers by the side on which they met one, and who did what after.
 //! Made of raw events, so it says the same however late they came.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use sea_orm::{ConnectionTrait, QueryResult, Statement};
 
 use super::{Db, Error, Result};
 use crate::domain::{
-    Arm, Micros, Stage,
+    Arm, Day, Micros, Stage, Zone,
     event::SKEW,
     lift::{self, Arms},
 };
 
 /// What is compared, each within its own window.
-pub const COMPARED: [Stage; 3] = [Stage::Inbound, Stage::Opening, Stage::Lead];
+/// Adds are those that merchants report by viewer: held-out viewers have none by the card.
+pub const COMPARED: [Stage; 4] = [Stage::Inbound, Stage::Opening, Stage::Lead, Stage::Added];
 
 const MICROS_A_DAY: i64 = 86_400_000_000;
 
@@ -33,13 +34,14 @@ impl<C: ConnectionTrait> Db<C> {
     pub async fn outcomes(
         &self,
         experiments: &[i64],
+        zone: Zone,
         now: Micros,
     ) -> Result<BTreeMap<i64, Outcome>> {
         if experiments.is_empty() {
             return Ok(BTreeMap::new());
         }
         let db = self.0.get_database_backend();
-        let statement = Statement::from_string(db, query(experiments, now));
+        let statement = Statement::from_string(db, query(experiments, zone, now));
         let mut outcomes: BTreeMap<i64, Outcome> = BTreeMap::new();
         for row in self.0.query_all_raw(statement).await? {
             let outcome = outcomes.entry(row.try_get_by_index(0)?).or_default();
@@ -63,7 +65,10 @@ impl<C: ConnectionTrait> Db<C> {
 }
 
 fn count(row: &QueryResult, index: usize) -> Result<u64> {
-    Ok(row.try_get_by_index::<i64>(index).map_err(Error::from)?.unsigned_abs())
+    Ok(row
+        .try_get_by_index::<i64>(index)
+        .map_err(Error::from)?
+        .unsigned_abs())
 }
 
 fn side<T>(arms: &mut Arms<T>, arm: Arm) -> &mut T {
@@ -76,9 +81,12 @@ fn side<T>(arms: &mut Arms<T>, arm: Arm) -> &mut T {
 /// A row for each experiment and arm, and one with arm 0 for those seen in both: exposed, recent,
 /// and of each stage matured and converted. The clocks of two services may differ, so a stage
 /// counts from a little before the exposure: in both arms alike.
-fn query(experiments: &[i64], now: Micros) -> String {
+fn query(experiments: &[i64], zone: Zone, now: Micros) -> String {
     let nos: Vec<_> = experiments.iter().map(i64::to_string).collect();
-    let stages: String = COMPARED.iter().map(|stage| counts(*stage, now)).collect();
+    let stages: String = COMPARED
+        .iter()
+        .map(|stage| counts(*stage, zone, now))
+        .collect();
     format!(
         "WITH met AS (SELECT experiment_no, viewer, min(time) AS time, \
                              CASE WHEN min(arm) = max(arm) THEN min(arm) ELSE 0 END AS arm \
@@ -93,20 +101,41 @@ fn query(experiments: &[i64], now: Micros) -> String {
     )
 }
 
-fn counts(stage: Stage, now: Micros) -> String {
-    let micros = |duration: std::time::Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-    let (window, skew) = (micros(stage.window()), micros(SKEW));
+fn counts(stage: Stage, zone: Zone, now: Micros) -> String {
+    let window = micros(stage.window());
     let closed = format!("m.arm <> 0 AND m.time <= {}", now.0.saturating_sub(window));
-    let done = format!(
+    let done = match stage {
+        Stage::Added => reported(zone, window),
+        _ => told(stage, window),
+    };
+    format!(
+        ", count(CASE WHEN {closed} THEN 1 END), \
+         count(CASE WHEN {closed} AND {done} THEN 1 END)"
+    )
+}
+
+/// By days, as merchants report.
+fn reported(zone: Zone, window: i64) -> String {
+    let offset = -zone.start(Day(0)).0;
+    format!(
+        "EXISTS (SELECT 1 FROM reported_viewers r WHERE r.merchant = x.merchant \
+         AND r.viewer = m.viewer AND r.day >= (m.time + {offset}) / {MICROS_A_DAY} \
+         AND r.day <= (m.time + {offset} + {window}) / {MICROS_A_DAY})"
+    )
+}
+
+fn told(stage: Stage, window: i64) -> String {
+    let skew = micros(SKEW);
+    format!(
         "EXISTS (SELECT 1 FROM events e WHERE e.merchant = x.merchant AND e.viewer = m.viewer \
          AND e.event_time >= m.time - {skew} AND e.event_time < m.time + {window} \
          AND e.day >= (m.time - {skew}) / {MICROS_A_DAY} \
          AND e.day <= (m.time + {window}) / {MICROS_A_DAY} \
          AND e.stage = {} AND NOT e.bot)",
         stage as i16
-    );
-    format!(
-        ", count(CASE WHEN {closed} THEN 1 END), \
-         count(CASE WHEN {closed} AND {done} THEN 1 END)"
     )
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

@@ -65,8 +65,8 @@ pub fn program_report(
 }
 
 fn metrics(plan: &Plan, comparisons: Vec<Comparison>) -> Vec<pb::MetricReport> {
-    let compared = comparisons.into_iter().map(|c| compared(plan, &c));
-    compared.chain([adds(plan)]).collect()
+    let comparisons = comparisons.iter();
+    comparisons.map(|c| compared(plan, c)).collect()
 }
 
 fn compared(plan: &Plan, comparison: &Comparison) -> pb::MetricReport {
@@ -105,22 +105,6 @@ fn compared(plan: &Plan, comparison: &Comparison) -> pb::MetricReport {
         wire.days_to_go = need.days_to_go.map(signed);
     }
     wire
-}
-
-/// Held-out viewers cannot add by the card.
-fn adds(plan: &Plan) -> pb::MetricReport {
-    let reading = lift::Reading {
-        verdict: lift::Verdict::Withheld(lift::Withheld::AddsNotReported),
-        ..lift::read(plan, &[], 0.0)
-    };
-    compared(
-        plan,
-        &Comparison {
-            stage: Stage::Added,
-            matured: Arms::default(),
-            reading,
-        },
-    )
 }
 
 fn metric(stage: Stage) -> &'static str {

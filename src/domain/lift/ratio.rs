@@ -44,16 +44,21 @@ impl Ratio {
             |s| s.x.held_out * s.n.served / s.size(),
         );
         let weight = sum(|s| s.n.served * s.n.held_out / s.size());
+        let spread = sum(Stratum::spread) / (weighted.served * weighted.held_out);
         // As if two viewers more in each arm had not converted (Agresti and Coull 1998), lest an
         // arm in which all did seem to leave no doubt.
         let margin = 2.0 * (n.served.powi(-2) + n.held_out.powi(-2));
-        let spread = sum(Stratum::spread) / (weighted.served * weighted.held_out);
+        let variance = spread.max(0.0) + margin;
+        // Conversions with hardly a counterpart say less than so many in one experiment.
+        if variance > 2.0 / MIN_CONVERSIONS as f64 {
+            return Err(Withheld::TooFewConversions);
+        }
         Ok(Self {
             rates: Arms {
                 served: weighted.served / weight,
                 held_out: weighted.held_out / weight,
             },
-            variance: spread.max(0.0) + margin,
+            variance,
             viewers: n,
             hold_out: sum(|s| s.hold_out * s.size()) / (n.served + n.held_out),
         })

@@ -45,7 +45,7 @@ impl Sequence {
     pub fn information(&self, effect: f64) -> f64 {
         let spare = Normal::standard().inverse_cdf(POWER);
         let passes =
-            |information: f64| effect * information.sqrt() >= self.bound(information);
+            |information: f64| effect * information.sqrt() >= self.bound(information) + spare;
         // Below and above whatever a sound plan asks for.
         let (mut low, mut high) = (1.0_f64, 1e9);
         while high / low > 1.0 + 1e-9 {

@@ -162,6 +162,14 @@ fn a_merchant_without_one_of_the_arms_adds_nothing() {
 }
 
 #[test]
+fn conversions_without_a_counterpart_are_too_few() {
+    let served = experiment(500, (120, 50), (1, 0));
+    let held_out = experiment(500, (1, 0), (120, 50));
+    let verdict = reading(&[served, held_out]).verdict;
+    assert_eq!(verdict, Verdict::Withheld(Withheld::TooFewConversions));
+}
+
+#[test]
 fn a_split_of_90_to_10_declared_as_halves_blocks_the_verdict() {
     assert_eq!(reading(&[exposed(500, 500, 500)]).verdict, Verdict::Better);
     let wrong = reading(&[exposed(500, 900, 100)]);
@@ -199,8 +207,8 @@ fn the_need_counts_the_days_at_the_present_rate() {
         days_to_go,
     } = need(1000.0);
     assert_eq!(fixed.served, 57_763);
-    let total = always_valid.served + always_valid.held_out;
-    assert_eq!(days_to_go, Some((total - 20_000).div_ceil(1000)));
+    let left = always_valid.both() - 20_000;
+    assert_eq!(days_to_go, Some(left.div_ceil(1000)));
     for nobody in [0.0, -1.0, f64::NAN] {
         assert_eq!(need(nobody).days_to_go, None);
     }

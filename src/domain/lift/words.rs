@@ -93,7 +93,7 @@ fn outlook(lang: Lang, plan: &Plan, estimate: &Estimate, need: Option<&Need>) ->
         return String::new();
     };
     let shows = percent(estimate.shows);
-    let viewers = need.always_valid.served + need.always_valid.held_out;
+    let viewers = need.always_valid.both();
     let text = if zh {
         format!("目前的样本只能显示 {shows} 以上的提升；显示 {lift} 最多约需 {viewers} 名用户")
     } else {
@@ -117,5 +117,5 @@ fn signed(share: f64) -> String {
 
 /// In percent, to one place; what rounds to nothing is not negative.
 fn rounded(share: f64) -> f64 {
-    (share * 1000.0).round() / 10.0 + 0.0
+    (share * 1000.0).round() / 10.0
 }

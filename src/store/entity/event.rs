@@ -10,6 +10,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub stage: i16,
+    pub kind: i16,
     pub merchant: String,
     pub viewer: Option<i64>,
     pub event_time: i64,

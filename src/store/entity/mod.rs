@@ -23,6 +23,8 @@ pub mod opening;
 pub mod placement;
 pub mod program;
 pub mod quota;
+pub mod reported_add;
+pub mod reported_viewer;
 pub mod request;
 pub mod run;
 pub mod sanction;
@@ -36,7 +38,8 @@ pub mod violation;
 
 pub use versions::{
     Version, Versions, acquisition_link_version, appeal_version, card_version, corp_version,
-    experiment_version, placement_version, program_version, quota_version, sanction_version, violation_version,
+    experiment_version, placement_version, program_version, quota_version, sanction_version,
+    violation_version,
 };
 
 #[cfg(test)]
@@ -78,6 +81,8 @@ mod tests {
         same_columns(&db, super::meta::Entity).await;
         same_columns(&db, super::placement::Entity).await;
         same_columns(&db, super::placement_version::Entity).await;
+        same_columns(&db, super::reported_add::Entity).await;
+        same_columns(&db, super::reported_viewer::Entity).await;
         same_columns(&db, super::request::Entity).await;
         same_columns(&db, super::contact_event::Entity).await;
         same_columns(&db, super::contact_history::Entity).await;

@@ -61,3 +61,12 @@ pub fn index(name: &str, table: &'static str, columns: &[&'static str]) -> Index
 pub fn unique(name: &str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
     index(name, table, columns).unique().take()
 }
+
+/// A primary key.
+pub fn key(columns: &[&'static str]) -> IndexCreateStatement {
+    let mut key = Index::create();
+    for column in columns {
+        key.col(Alias::new(*column));
+    }
+    key
+}

@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::prelude::*;
 
 use super::{
-    columns::{column, index, number, table, text, time},
+    columns::{column, index, key, number, table, text, time},
     engine, id_column,
 };
 
@@ -53,13 +53,14 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// `day` is that of `event_time`, in UTC: PostgreSQL keeps each day in a partition of its own,
+/// `kind`: of the contact that was tapped; 0 for none. `day` is that of `event_time`, in UTC: PostgreSQL keeps each day in a partition of its own,
 /// which is dropped whole (`store/events.rs`). SQLite keeps rows in the order of their key.
 async fn events(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     let table = table("events")
         .col(column("day").integer().not_null())
         .col(column("id").uuid().not_null())
         .col(column("stage").small_integer().not_null())
+        .col(column("kind").small_integer().not_null())
         .col(id_column(m, "merchant").not_null())
         .col(column("viewer").big_integer())
         .col(time("event_time"))
@@ -133,12 +134,4 @@ fn funnel_hours(m: &SchemaManager<'_>) -> TableCreateStatement {
         .col(column("viewers").big_integer().not_null())
         .primary_key(&mut key(&columns))
         .take()
-}
-
-fn key(columns: &[&'static str]) -> IndexCreateStatement {
-    let mut key = Index::create();
-    for column in columns {
-        key.col(Alias::new(*column));
-    }
-    key
 }

@@ -1,9 +1,9 @@
-//! Experiments with their history, and who met them.
+//! Experiments with their history, who met them, and what merchants counted themselves.
 
 use sea_orm_migration::prelude::*;
 
 use super::{
-    columns::{column, index, maybe_time, number, table, text, time, unique, versions},
+    columns::{column, index, key, maybe_time, number, table, text, time, unique, versions},
     id_column,
 };
 
@@ -22,6 +22,8 @@ impl MigrationTrait for Migration {
             experiments(manager),
             versions(manager, "experiment_versions"),
             exposures(),
+            reported_adds(manager),
+            reported_viewers(manager),
         ] {
             manager.create_table(table).await?;
         }
@@ -57,6 +59,30 @@ fn experiments(m: &SchemaManager<'_>) -> TableCreateStatement {
         .take()
 }
 
+/// A later version replaces the one before.
+fn reported_adds(m: &SchemaManager<'_>) -> TableCreateStatement {
+    table("reported_adds")
+        .col(id_column(m, "merchant").not_null())
+        .col(column("day").integer().not_null())
+        .col(column("version").integer().not_null())
+        .col(column("adds").big_integer().not_null())
+        .col(column("copied").big_integer())
+        .col(column("complete").boolean().not_null())
+        .col(time("time"))
+        .col(id_column(m, "author").not_null())
+        .primary_key(&mut key(&["merchant", "day", "version"]))
+        .take()
+}
+
+fn reported_viewers(m: &SchemaManager<'_>) -> TableCreateStatement {
+    table("reported_viewers")
+        .col(id_column(m, "merchant").not_null())
+        .col(column("viewer").big_integer().not_null())
+        .col(column("day").integer().not_null())
+        .primary_key(&mut key(&["merchant", "viewer", "day"]))
+        .take()
+}
+
 /// A viewer who was seen in both arms has two rows.
 fn exposures() -> TableCreateStatement {
     table("exposures")
@@ -64,11 +90,6 @@ fn exposures() -> TableCreateStatement {
         .col(column("viewer").big_integer().not_null())
         .col(column("arm").small_integer().not_null())
         .col(time("time"))
-        .primary_key(
-            Index::create()
-                .col(Alias::new("experiment_no"))
-                .col(Alias::new("viewer"))
-                .col(Alias::new("arm")),
-        )
+        .primary_key(&mut key(&["experiment_no", "viewer", "arm"]))
         .take()
 }
