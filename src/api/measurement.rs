@@ -113,7 +113,7 @@ impl MeasurementService for Measurement {
             let (caller, r) = open(request)?;
             let name: ExperimentName = call::name(&caller, "name", &r.name)?;
             let report = self.0.experiment_report(&name).await?;
-            Ok(reports::report(&self.0, report))
+            Ok(reports::report(report))
         })
         .await
     }
@@ -128,7 +128,7 @@ impl MeasurementService for Measurement {
             let name = ProgramName::parse(&r.name);
             let name = name.map_err(|rule| Refusal::field("name", rule))?;
             let report = self.0.program_report(&name).await?;
-            Ok(reports::program_report(&self.0, &name, report))
+            Ok(reports::program_report(&name, report))
         })
         .await
     }

@@ -49,6 +49,7 @@ impl App {
             display_name: draft.display_name,
             hold_out: draft.hold_out,
             salt,
+            minimal_lift_percent: self.rules.minimal_lift_percent,
             version: 1,
             start_time: write.now,
             stop_time: None,

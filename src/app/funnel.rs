@@ -5,6 +5,8 @@
 //! to what was counted before: in one transaction, so nothing is lost or counted twice, in
 //! whatever order and however often events come.
 
+mod rebuild;
+
 use std::collections::BTreeMap;
 
 use super::{App, Result, write::before};
@@ -14,8 +16,10 @@ use crate::{
         funnel::{LONGEST, Reached, Seen, Windows, windows},
         metric::Metric,
     },
-    store::{Basis, Counted, Scope, Stretch, Tally, Touched, Tx, hour},
+    store::{self, Basis, Counted, Scope, Stretch, Tally, Touched, Tx, hour},
 };
+
+pub use rebuild::rebuild_funnel;
 
 /// The lease's name.
 const LEASE: &str = "funnel";
@@ -181,7 +185,7 @@ impl Round<'_> {
         &mut self,
         merchant: &Merchant,
         viewers: &BTreeMap<i64, Micros>,
-    ) -> Result<()> {
+    ) -> store::Result<()> {
         let all: Vec<_> = viewers
             .iter()
             .map(|(viewer, since)| (*viewer, *since))
@@ -193,7 +197,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    async fn some(&mut self, merchant: &Merchant, viewers: &[(i64, Micros)]) -> Result<()> {
+    async fn some(&mut self, merchant: &Merchant, viewers: &[(i64, Micros)]) -> store::Result<()> {
         let ids: Vec<_> = viewers.iter().map(|(viewer, _)| *viewer).collect();
         let since = viewers.iter().map(|(_, since)| *since).min();
         // Nothing that opened before can still be open.
@@ -209,17 +213,17 @@ impl Round<'_> {
                     self.tx.forget_reached(merchant, *viewer, *key).await?;
                 }
                 if is.get(key) != Some(gone) {
-                    self.count(merchant, *key, gone, -1);
+                    self.count(merchant, *key, gone, -1, Basis::BOTH);
                 }
             }
             for (key, new) in is {
                 if was.get(&key) != Some(&new) {
-                    self.count(merchant, key, &new, 1);
+                    self.count(merchant, key, &new, 1, Basis::BOTH);
                     reached.push((*viewer, key, new));
                 }
             }
         }
-        Ok(self.tx.save_reached(merchant, &reached).await?)
+        self.tx.save_reached(merchant, &reached).await
     }
 
     fn count(
@@ -228,11 +232,16 @@ impl Round<'_> {
         (opened, stage): (Micros, Stage),
         reached: &Reached,
         by: i64,
+        bases: &[Basis],
     ) {
-        for (basis, time) in [(Basis::Event, reached.time), (Basis::Touch, opened)] {
+        for basis in bases {
+            let time = match basis {
+                Basis::Event => reached.time,
+                Basis::Touch => opened,
+            };
             let counted = Counted {
                 merchant: merchant.clone(),
-                basis,
+                basis: *basis,
                 hour: hour(time),
                 stage,
                 touch: reached.touch.clone(),

@@ -43,7 +43,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 use crate::{
-    domain::{Calendar, Conduct, lift::Plan},
+    domain::{Calendar, Conduct},
     keys::KeyRing,
     store::Store,
     wecom,
@@ -63,7 +63,7 @@ pub use events::{About, EventDraft, Ingested};
 pub use experiments::ExperimentDraft;
 pub use explain::{Explanation, Line, Subject};
 pub use exposures::Exposures;
-pub use funnel::{Funnel, FunnelRow, RolledUp};
+pub use funnel::{Funnel, FunnelRow, RolledUp, rebuild_funnel};
 pub use links::LinkDraft;
 pub use papers::Papers;
 pub use placements::{PlacementChanges, PlacementDraft};
@@ -153,8 +153,8 @@ pub struct Rules {
     pub keep_events: Duration,
     /// Fewer viewers than this, but any, are not told.
     pub withheld_under: i64,
-    /// How experiments are judged.
-    pub lift: Plan,
+    /// What a new experiment is to show, in percent.
+    pub minimal_lift_percent: u8,
     /// What links begin with, without a slash at the end.
     pub public_url: String,
 }

@@ -17,6 +17,8 @@ const POOLED: u64 = 500;
 /// One stage's comparison.
 #[derive(Clone, Debug)]
 pub struct Comparison {
+    /// How it is judged.
+    pub plan: Plan,
     pub stage: Stage,
     pub matured: Arms<lift::Arm>,
     pub reading: Reading,
@@ -56,7 +58,7 @@ impl App {
             outcome,
         };
         Ok(Report {
-            comparisons: self.compared(&[met], now),
+            comparisons: compared(experiment.plan(), &[met], now),
             experiment,
             outcome,
             as_of: now,
@@ -98,29 +100,13 @@ impl App {
         Ok(ProgramReport {
             experiments: sound.len(),
             left_out: crooked.len(),
-            comparisons: self.compared(&sound, now),
+            comparisons: compared(
+                Plan::of_percent(self.rules.minimal_lift_percent),
+                &sound,
+                now,
+            ),
             as_of: now,
         })
-    }
-
-    fn compared(&self, experiments: &[Met<'_>], now: Micros) -> Vec<Comparison> {
-        let compared = COMPARED.iter().enumerate();
-        compared
-            .map(|(i, stage)| {
-                let judged = experiments.iter().filter(|met| met.has(*stage));
-                let strata: Vec<_> = judged.clone().map(|met| met.stratum(i)).collect();
-                let daily = judged.map(|met| met.daily(now)).sum();
-                let mut reading = lift::read(&self.rules.lift, &strata, daily);
-                if strata.is_empty() && *stage == Stage::Added {
-                    reading.verdict = Verdict::Withheld(Withheld::AddsNotReported);
-                }
-                Comparison {
-                    stage: *stage,
-                    matured: matured(&strata),
-                    reading,
-                }
-            })
-            .collect()
     }
 
     /// Whether the merchant has said by viewer who added, on every day since the start.
@@ -132,11 +118,27 @@ impl App {
         let days = usize::try_from(last.0 - first.0 + 1).unwrap_or(0);
         Ok(days > 0 && said.len() == days && said.values().all(|day| day.complete))
     }
+}
 
-    /// How experiments are judged.
-    pub fn lift_plan(&self) -> &Plan {
-        &self.rules.lift
-    }
+fn compared(plan: Plan, experiments: &[Met<'_>], now: Micros) -> Vec<Comparison> {
+    let compared = COMPARED.iter().enumerate();
+    compared
+        .map(|(i, stage)| {
+            let judged = experiments.iter().filter(|met| met.has(*stage));
+            let strata: Vec<_> = judged.clone().map(|met| met.stratum(i)).collect();
+            let daily = judged.map(|met| met.daily(now)).sum();
+            let mut reading = lift::read(&plan, &strata, daily);
+            if strata.is_empty() && *stage == Stage::Added {
+                reading.verdict = Verdict::Withheld(Withheld::AddsNotReported);
+            }
+            Comparison {
+                plan,
+                stage: *stage,
+                matured: matured(&strata),
+                reading,
+            }
+        })
+        .collect()
 }
 
 /// An experiment that somebody met.

@@ -51,6 +51,13 @@ enum Command {
         #[command(flatten)]
         layers: Layers,
     },
+    /// Make the funnel's figures again from raw events, as far back as these are kept, in one
+    /// transaction: after a change of definition or a repair. 75 while a replica rolls up: stop
+    /// it, or try again.
+    RebuildFunnel {
+        #[command(flatten)]
+        layers: Layers,
+    },
     /// Ask a running service how it is: 0 when SERVING, 1 otherwise.
     Health {
         /// The full name of one service, such as mingpian.v1.CardService; without it, the server.
@@ -147,6 +154,10 @@ impl Cli {
             Command::ImportSpend { options, layers } => {
                 return import_spend::run(options, &layers.load()?).await;
             }
+            Command::RebuildFunnel { layers } => {
+                let viewers = server::rebuild_funnel(&layers.load()?).await?;
+                writeln!(stdout(), "{viewers} viewers")?;
+            }
             Command::Health {
                 service,
                 address,
@@ -188,6 +199,7 @@ mod tests {
         for line in [
             "serve --demo --config f --grpc-listen a --http-listen b --admin-listen c --store-url d",
             "migrate",
+            "rebuild-funnel --store-url d",
             "import-spend f.csv --complete --store-url d",
             "health --service s --address a",
             "health --address a --ca f --domain d --cert f --key f",

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::value::Whole;
-use crate::domain::lift::Plan;
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -26,13 +25,8 @@ impl Measurement {
     pub fn withheld_under(&self) -> i64 {
         self.withheld_under.get().cast_signed()
     }
-    /// How experiments are judged.
-    pub fn lift(&self) -> Plan {
-        #[expect(clippy::cast_precision_loss, reason = "at most 100")]
-        let percent = self.minimal_lift_percent.get() as f64;
-        Plan {
-            minimal_lift: percent / 100.0,
-            ..Plan::default()
-        }
+    /// What a new experiment is to show, in percent.
+    pub fn minimal_lift_percent(&self) -> u8 {
+        u8::try_from(self.minimal_lift_percent.get()).unwrap_or(u8::MAX)
     }
 }

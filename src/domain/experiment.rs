@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ExperimentName, Merchant, Micros, card::etag};
+use super::{ExperimentName, Merchant, Micros, card::etag, lift::Plan};
 
 /// Shares are of so many.
 pub const EVERYBODY: u16 = 1000;
@@ -22,6 +22,8 @@ pub struct Experiment {
     pub hold_out: u16,
     /// Makes one split another.
     pub salt: String,
+    /// How it is judged: settled as it starts, for later no promise would hold.
+    pub minimal_lift_percent: u8,
     pub version: i64,
     pub start_time: Micros,
     /// Viewers are held out until just before.
@@ -45,6 +47,10 @@ impl Experiment {
 
     pub fn merchant(&self) -> &Merchant {
         self.name.merchant()
+    }
+
+    pub fn plan(&self) -> Plan {
+        Plan::of_percent(self.minimal_lift_percent)
     }
 
     /// The viewer's arm, always the same: by MurmurHash3 (x86, 32 bits, seed 0) of the salt, a
@@ -84,6 +90,7 @@ mod tests {
             display_name: String::new(),
             hold_out,
             salt: salt.to_owned(),
+            minimal_lift_percent: 5,
             version: 1,
             start_time: Micros(0),
             stop_time: None,

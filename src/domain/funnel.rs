@@ -69,10 +69,15 @@ pub type Windows = BTreeMap<(Micros, Stage), Reached>;
 
 /// The windows of one viewer at one merchant. `seen` holds all events since the opening of a
 /// window or since before any; what comes twice counts once.
-pub fn windows(mut seen: Vec<Seen>) -> Windows {
+pub fn windows(seen: Vec<Seen>) -> Windows {
+    windows_after(None, seen)
+}
+
+/// Likewise, of events that come after the opening of a window; without that window.
+pub fn windows_after(opened: Option<Micros>, mut seen: Vec<Seen>) -> Windows {
     seen.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
     let mut reached = Windows::new();
-    let mut open: Option<(Micros, Touch)> = None;
+    let mut open = opened.map(|opened| (opened, Touch::default()));
     for event in seen {
         let Seen {
             time, stage, touch, ..
@@ -96,6 +101,7 @@ pub fn windows(mut seen: Vec<Seen>) -> Windows {
             touch: last.clone(),
         });
     }
+    reached.retain(|(window, _), _| Some(*window) != opened);
     reached
 }
 

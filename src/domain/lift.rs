@@ -47,7 +47,7 @@ pub struct Arm {
 /// One merchant's experiment with one metric. Viewers seen in both arms are in neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Experiment {
-    /// The share of viewers that was to be held out.
+    /// The share of viewers that was to be held out, 0 to 1000.
     pub hold_out_permille: u16,
     /// Everybody exposed so far: the split is checked on them.
     pub exposed: Arms<u64>,
@@ -59,11 +59,19 @@ pub struct Experiment {
 pub struct Plan {
     /// How often an interval may miss the true lift at any of its readings.
     pub level: f64,
-    /// The smallest relative lift that matters. The sequence is narrowest about where it shows.
+    /// The smallest relative lift that matters: the sequence is made for it and for larger ones.
     pub minimal_lift: f64,
 }
 
 impl Plan {
+    /// The minimal lift in percent, from 1 to 100.
+    pub fn of_percent(minimal_lift: u8) -> Self {
+        Self {
+            minimal_lift: f64::from(minimal_lift) / 100.0,
+            ..Self::default()
+        }
+    }
+
     /// Within these bounds every figure of a reading is finite.
     pub fn is_sound(&self) -> bool {
         (0.001..=0.2).contains(&self.level) && (0.01..=1.0).contains(&self.minimal_lift)

@@ -33,7 +33,7 @@ use crate::{
         self,
         layers::{self, auth::AuthLayer, deadline::FED_MAX, metrics::Metrics},
     },
-    app::{Ambient, App, Rules, screening::Screener},
+    app::{self, Ambient, App, Rules, screening::Screener},
     config::{Mode, Settings},
     http, screening,
     store::{self, Store},
@@ -107,6 +107,14 @@ pub async fn run(mut settings: Settings, demo: bool) -> anyhow::Result<()> {
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     open_store(settings, &Ambient::system()).await?;
     Ok(())
+}
+
+/// `mingpian rebuild-funnel`; of how many viewers.
+pub async fn rebuild_funnel(settings: &Settings) -> anyhow::Result<usize> {
+    let ambient = Ambient::system();
+    let store = open_store(settings, &ambient).await?;
+    let keep = settings.measurement.keep_events();
+    Ok(app::rebuild_funnel(&store, &ambient, keep).await?)
 }
 
 /// The store of these settings, its schema up to date.
@@ -336,7 +344,7 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
         sanctions_per_merchant: settings.compliance.sanctions_per_merchant(),
         keep_events: settings.measurement.keep_events(),
         withheld_under: settings.measurement.withheld_under(),
-        lift: settings.measurement.lift(),
+        minimal_lift_percent: settings.measurement.minimal_lift_percent(),
         public_url: settings.public_url(http),
     }
 }

@@ -35,6 +35,10 @@ pub enum Basis {
     Touch = 2,
 }
 
+impl Basis {
+    pub const BOTH: &[Self] = &[Self::Event, Self::Touch];
+}
+
 /// A place in the roll-ups.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Counted {
@@ -207,16 +211,8 @@ impl<C: ConnectionTrait> Db<C> {
             .await?;
         let mut of: HashMap<i64, Windows> = HashMap::new();
         for row in rows {
-            let reached = Reached {
-                time: Micros(row.time),
-                touch: Touch {
-                    placement: row.placement,
-                    note: row.note,
-                    channel: row.channel,
-                },
-            };
             let key = (Micros(row.opened), stage_of(row.stage)?);
-            of.entry(row.viewer).or_default().insert(key, reached);
+            of.entry(row.viewer).or_default().insert(key, row.into());
         }
         Ok(of)
     }
@@ -327,6 +323,70 @@ impl Tx {
         Ok(())
     }
 
+    /// Counts nothing of the windows that opened since, nor of any hour since.
+    pub async fn clear_funnel(&self, first: Micros) -> Result<()> {
+        self.lift_statement_timeout().await?;
+        funnel_hour::Entity::delete_many()
+            .filter(funnel_hour::Column::Hour.gte(hour(first)))
+            .exec(&self.0)
+            .await?;
+        funnel_stage::Entity::delete_many()
+            .filter(funnel_stage::Column::Opened.gte(first.0))
+            .exec(&self.0)
+            .await?;
+        Ok(())
+    }
+
+    /// What was reached since in windows that opened before.
+    pub async fn reached_late(
+        &self,
+        first: Micros,
+    ) -> Result<Vec<(Merchant, (Micros, Stage), Reached)>> {
+        use funnel_stage::{Column, Entity};
+        let rows = Entity::find()
+            .filter(Column::Opened.lt(first.0))
+            .filter(Column::Time.gte(first.0))
+            .all(&self.0)
+            .await?;
+        rows.into_iter()
+            .map(|row| {
+                let key = (Micros(row.opened), stage_of(row.stage)?);
+                Ok((merchant_of(&row.merchant)?, key, row.into()))
+            })
+            .collect()
+    }
+
+    /// Viewers of whom something is known since, in order, after this one.
+    pub async fn viewers_since(
+        &self,
+        first: Micros,
+        last: Option<&(Merchant, i64)>,
+        limit: usize,
+    ) -> Result<Vec<(Merchant, i64)>> {
+        use event::{Column, Entity};
+        let mut query = Entity::find()
+            .select_only()
+            .columns([Column::Merchant, Column::Viewer])
+            .distinct()
+            .filter(Column::EventTime.gte(first.0))
+            .filter(Column::Viewer.is_not_null());
+        if let Some((merchant, viewer)) = last {
+            let key = Expr::tuple([Column::Merchant, Column::Viewer].map(Expr::col));
+            let last = Expr::tuple([merchant.id().into(), (*viewer).into()]);
+            query = query.filter(key.gt(last));
+        }
+        let rows = query
+            .order_by_asc(Column::Merchant)
+            .order_by_asc(Column::Viewer)
+            .limit(limit as u64)
+            .into_tuple::<(String, i64)>()
+            .all(&self.0)
+            .await?;
+        rows.into_iter()
+            .map(|(merchant, viewer)| Ok((merchant_of(&merchant)?, viewer)))
+            .collect()
+    }
+
     /// Forgets what was reached in windows that opened before, which no event can change any
     /// more; the roll-ups stay. How many rows, of at most `limit`, there were.
     pub async fn forget_windows(&self, before: Micros, limit: u64) -> Result<u64> {
@@ -349,6 +409,23 @@ impl Tx {
             .await?;
         Ok(forgotten.rows_affected)
     }
+}
+
+impl From<funnel_stage::Model> for Reached {
+    fn from(row: funnel_stage::Model) -> Self {
+        Self {
+            time: Micros(row.time),
+            touch: Touch {
+                placement: row.placement,
+                note: row.note,
+                channel: row.channel,
+            },
+        }
+    }
+}
+
+fn merchant_of(id: &str) -> Result<Merchant> {
+    Merchant::from_id(id).ok_or_else(|| Error::corrupt("a merchant"))
 }
 
 fn stage_of(number: i16) -> Result<Stage> {

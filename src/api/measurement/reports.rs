@@ -8,10 +8,10 @@ use super::super::{
     wire::timestamp,
 };
 use crate::{
-    app::{App, Comparison, ProgramReport, Report},
+    app::{Comparison, ProgramReport, Report},
     domain::{
         Lang, ProgramName, Stage,
-        lift::{self, Arms, Estimate, Inference, Plan, words},
+        lift::{self, Arms, Estimate, Inference, words},
     },
 };
 
@@ -28,7 +28,7 @@ const METHODS: &[&str] = &[
      approximation: Fleiss, Levin, Paik (2003).",
 ];
 
-pub fn report(app: &App, report: Report) -> pb::Report {
+pub fn report(report: Report) -> pb::Report {
     let exposed = report.outcome.exposed;
     let split = report.comparisons.first().map(|c| c.reading.split);
     let hold_out_permille = report.experiment.hold_out.into();
@@ -42,35 +42,26 @@ pub fn report(app: &App, report: Report) -> pb::Report {
             alarm: split.is_some_and(|split| split.alarm()),
             quarantined: signed(report.outcome.quarantined),
         }),
-        metrics: metrics(app.lift_plan(), report.comparisons),
+        metrics: report.comparisons.iter().map(compared).collect(),
         as_of: Some(timestamp(report.as_of)),
         methods: METHODS.iter().map(ToString::to_string).collect(),
     }
 }
 
-pub fn program_report(
-    app: &App,
-    program: &ProgramName,
-    report: ProgramReport,
-) -> pb::ProgramReport {
+pub fn program_report(program: &ProgramName, report: ProgramReport) -> pb::ProgramReport {
     let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     pb::ProgramReport {
         program: program.to_string(),
         experiments: signed(report.experiments),
         left_out: signed(report.left_out),
-        metrics: metrics(app.lift_plan(), report.comparisons),
+        metrics: report.comparisons.iter().map(compared).collect(),
         as_of: Some(timestamp(report.as_of)),
         methods: METHODS.iter().map(ToString::to_string).collect(),
     }
 }
 
-fn metrics(plan: &Plan, comparisons: Vec<Comparison>) -> Vec<pb::MetricReport> {
-    let comparisons = comparisons.iter();
-    comparisons.map(|c| compared(plan, c)).collect()
-}
-
-fn compared(plan: &Plan, comparison: &Comparison) -> pb::MetricReport {
-    let reading = &comparison.reading;
+fn compared(comparison: &Comparison) -> pb::MetricReport {
+    let Comparison { plan, reading, .. } = comparison;
     let (verdict, withheld) = verdict(reading.verdict);
     let mut wire = pb::MetricReport {
         metric: metric(comparison.stage).to_owned(),

@@ -98,6 +98,19 @@ proptest! {
         prop_assert_eq!(windows(shuffled), windows(events));
     }
 
+    /// What allows to make windows again of the events that are still kept.
+    #[test]
+    fn without_a_windows_own_events_those_after_it_are_the_same(events in events()) {
+        let all = windows(events.clone());
+        for (opened, _) in all.keys() {
+            let cut = Micros(opened.0 + 1);
+            let rest = events.iter().filter(|e| e.time >= cut).cloned().collect();
+            let later = all.range((cut, Stage::Impression)..);
+            let later: Windows = later.map(|(k, v)| (*k, v.clone())).collect();
+            prop_assert_eq!(windows_after(Some(*opened), rest), later);
+        }
+    }
+
     /// What allows to look only at what a new event can change.
     #[test]
     fn from_any_windows_opening_on_the_rest_is_the_same(events in events()) {

@@ -47,7 +47,7 @@ impl Need {
 /// without its correction for continuity). None where there is no such lift.
 pub fn fixed_horizon(level: f64, base: f64, lift: f64, hold_out: f64) -> Option<Arms<u64>> {
     let lifted = base * (1.0 + lift);
-    if !(base > 0.0 && lifted <= 1.0 && lifted != base && hold_out > 0.0 && hold_out < 1.0) {
+    if !(lifted <= 1.0 && lifted != base && hold_out > 0.0 && hold_out < 1.0) {
         return None;
     }
     let normal = Normal::standard();

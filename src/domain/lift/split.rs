@@ -17,14 +17,9 @@ pub struct Split {
 impl Split {
     pub(super) fn check(experiments: &[Experiment]) -> Self {
         let terms: Vec<_> = experiments.iter().filter_map(statistic).collect();
-        let p = ChiSquared::new(terms.len() as f64).ok().map(|chance| {
-            let statistic = terms.iter().sum::<f64>();
-            // A viewer in an arm that was to have none.
-            if statistic.is_infinite() {
-                return 0.0;
-            }
-            chance.sf(statistic)
-        });
+        // No freedom, no distribution.
+        let chance = ChiSquared::new(terms.len() as f64).ok();
+        let p = chance.map(|chance| chance.sf(terms.iter().sum()));
         Self { p }
     }
 
@@ -39,7 +34,7 @@ fn statistic(experiment: &Experiment) -> Option<f64> {
         experiment.exposed.served as f64,
         experiment.exposed.held_out as f64,
     );
-    let share = f64::from(experiment.hold_out_permille.min(1000)) / 1000.0;
+    let share = f64::from(experiment.hold_out_permille) / 1000.0;
     let expected = (served + held_out) * share;
     let arms = [(served, served + held_out - expected), (held_out, expected)];
     let sparse = arms

@@ -2,8 +2,8 @@ mod anything;
 mod simulated;
 mod words;
 
+use super::super::Lang;
 use super::*;
-use crate::domain::Lang;
 
 /// Served and held out, each as viewers and conversions; exposed as declared.
 fn experiment(permille: u16, served: (u64, u64), held_out: (u64, u64)) -> Experiment {
@@ -74,9 +74,14 @@ fn a_small_hold_out_needs_more_viewers_in_all() {
 }
 
 #[test]
-fn no_sample_shows_a_lift_above_all_viewers() {
+fn no_sample_shows_a_lift_of_nothing_or_to_above_1_or_without_an_arm() {
+    assert_eq!(fixed_horizon(0.05, 0.0, 0.1, 0.5), None);
+    assert_eq!(fixed_horizon(0.05, 0.1, 0.0, 0.5), None);
     assert_eq!(fixed_horizon(0.05, 0.96, 0.05, 0.5), None);
     assert!(fixed_horizon(0.05, 0.95, 0.05, 0.5).is_some());
+    for hold_out in [0.0, 1.0] {
+        assert_eq!(fixed_horizon(0.05, 0.1, 0.1, hold_out), None);
+    }
     let full = experiment(500, (1000, 970), (1000, 970));
     assert_eq!(reading(&[full]).need, None);
 }
@@ -135,8 +140,8 @@ fn nothing_is_said_under_the_least_counts_of_either_arm() {
     let conversions = Verdict::Withheld(Withheld::TooFewConversions);
     assert_eq!(verdict((99, 50), (100, 50)), viewers);
     assert_eq!(verdict((100, 50), (99, 50)), viewers);
-    assert_eq!(verdict((100, 4), (100, 5)), conversions);
-    assert_eq!(verdict((100, 5), (100, 4)), conversions);
+    assert_eq!(verdict((100, 4), (100, 50)), conversions);
+    assert_eq!(verdict((100, 50), (100, 4)), conversions);
     assert_eq!(verdict((100, 5), (100, 5)), Verdict::NotShown);
     let few = reading(&[experiment(500, (100, 4), (100, 5))]);
     assert_eq!((few.estimate, few.need), (None, None));

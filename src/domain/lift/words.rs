@@ -1,7 +1,7 @@
 //! A reading as the program's owner reads it aloud.
 
+use super::super::Lang;
 use super::{Estimate, MIN_CONVERSIONS, MIN_VIEWERS, Need, Plan, Reading, Verdict, Withheld};
-use crate::domain::Lang;
 
 /// One sentence, or two.
 pub fn words(lang: Lang, plan: &Plan, reading: &Reading) -> String {
@@ -117,5 +117,5 @@ fn signed(share: f64) -> String {
 
 /// In percent, to one place; what rounds to nothing is not negative.
 fn rounded(share: f64) -> f64 {
-    (share * 1000.0).round() / 10.0
+    (share * 1000.0).round() / 10.0 + 0.0
 }

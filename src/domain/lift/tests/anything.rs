@@ -13,7 +13,7 @@ fn any_experiment() -> impl Strategy<Value = Experiment> {
             conversions: (viewers as f64 * rate) as u64,
         })
     };
-    (0..=1001_u16, count(), count(), arm(), arm()).prop_map(
+    (0..=1000_u16, count(), count(), arm(), arm()).prop_map(
         |(permille, one, other, served, held_out)| Experiment {
             hold_out_permille: permille,
             exposed: Arms {
