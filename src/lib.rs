@@ -22,7 +22,7 @@
 //! | `src/keys` | the key ring: seals contacts and tokens |
 //! | `src/screening` | what a text or picture leads to: folding, terms, shapes, rules as data, QR codes; knows nothing of ours |
 //! | `src/wecom` | the one remote: its client, the envelope of its callbacks, and a fake of it for tests and the demo |
-//! | `src/worker` | loops beside the calls: the sweep, T+1, callbacks, acquisition links, the feed of sanctions, screening's rules |
+//! | `src/worker` | loops beside the calls: the sweep, T+1, callbacks, acquisition links, roll-ups, exposures, the feed of sanctions, screening's rules |
 //! | `src/server` | the composition root: sockets, TLS, callers' keys, health, shutdown, the demo |
 //! | `src/config` | settings; `default.toml` is their manual |
 //! | `src/cli` | the commands and their exit codes |

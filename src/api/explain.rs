@@ -74,5 +74,6 @@ fn kind(gate: Gate) -> gate::Kind {
         Gate::Schedule => gate::Kind::Schedule,
         Gate::Contact => gate::Kind::Contact,
         Gate::Link => gate::Kind::Link,
+        Gate::HoldOut => gate::Kind::HoldOut,
     }
 }

@@ -116,13 +116,13 @@ impl ServingService for Serving {
             let (caller, r) = open(request)?;
             let subject = explain::subject(&caller, r.subject.as_ref())?;
             let mut check = Check::default();
-            if r.viewer.is_some() {
-                viewer(&mut check, r.viewer.as_ref());
-            }
+            let given = r.viewer.as_ref();
+            let viewer = given.and_then(|given| viewer(&mut check, Some(given)));
             let at = r.at.as_ref().map(micros).transpose();
             let at = check.field("at", at);
             let at = check.done(at)?;
-            Ok(self.0.explain(&subject, at).await?.into())
+            let viewer = viewer.as_ref().map(|viewer| viewer.id.as_str());
+            Ok(self.0.explain(&subject, viewer, at).await?.into())
         })
         .await
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{App, Result, placements};
 use crate::{
     domain::{
-        Card, Facts, Finding, LinkHealth, Merchant, Micros, Placement, PlacementName, ProgramName,
-        Reason, Refusal, Standing, gate,
+        Arm, Card, Facts, Finding, Gate, LinkHealth, Merchant, Micros, Placement, PlacementName,
+        ProgramName, Reason, Refusal, Standing, gate,
         serving::{self, Candidate},
     },
     store::Shown,
@@ -42,7 +42,13 @@ pub struct Explanation {
 
 impl App {
     /// Explains as of `at`, by what was known then, or now.
-    pub async fn explain(&self, subject: &Subject, at: Option<Micros>) -> Result<Explanation> {
+    /// A viewer may be held out.
+    pub async fn explain(
+        &self,
+        subject: &Subject,
+        viewer: Option<&str>,
+        at: Option<Micros>,
+    ) -> Result<Explanation> {
         let now = self.ambient.now();
         if at.is_some_and(|at| at > now) {
             return Err(Refusal::field("at", "must not be in the future").into());
@@ -78,11 +84,39 @@ impl App {
             };
             lines = said(None, Facts::merchant(&standing), at);
         }
-        Ok(Explanation {
-            absence: answer.absence,
-            lines,
-            at,
-        })
+        let mut absence = answer.absence;
+        if let Some(line) = self.hold_out(merchant, viewer, at).await? {
+            if line.finding.refusal.is_some() {
+                absence = absence.or(Some(Reason::HeldOut));
+            }
+            lines.push(line);
+        }
+        Ok(Explanation { absence, lines, at })
+    }
+
+    /// On which side of the merchant's experiment a viewer is, or was; none where none runs.
+    async fn hold_out(
+        &self,
+        merchant: &Merchant,
+        viewer: Option<&str>,
+        at: Micros,
+    ) -> Result<Option<Line>> {
+        let Some(viewer) = viewer else {
+            return Ok(None);
+        };
+        let running = self.store.reads().running_experiments([merchant], at);
+        Ok(running.await?.get(merchant).map(|experiment| {
+            let held_out = experiment.arm(self.keys.viewer_hash(viewer)) == Arm::HeldOut;
+            let refusal = held_out.then(|| {
+                Refusal::new(Reason::HeldOut, "an experiment holds the viewer out")
+                    .with("experiment", experiment.name.to_string())
+            });
+            Line {
+                placement: None,
+                program: None,
+                finding: Finding::new(Gate::HoldOut, refusal),
+            }
+        }))
     }
 
     /// The placements that may be shown, now or as they stood then.

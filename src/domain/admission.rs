@@ -94,6 +94,7 @@ pub enum Gate {
     Schedule,
     Contact,
     Link,
+    HoldOut,
 }
 
 /// What a gate judged by: its name, and how it stood.

@@ -39,6 +39,10 @@ fn passed<'a>(lang: Lang, gate: Gate, fact: impl Fn(&str) -> &'a str) -> String 
             "The card has a contact to show here.",
         ),
         Gate::Link => link(fact("leadsTo"), fact("cause")),
+        Gate::HoldOut => (
+            "该用户在实验的展示组中。",
+            "The viewer is among those whom the experiment shows cards.",
+        ),
     };
     match lang {
         Lang::Zh => zh,
@@ -87,9 +91,9 @@ fn spend<'a>(lang: Lang, fact: impl Fn(&str) -> &'a str) -> String {
 
 fn refused<'a>(lang: Lang, reason: Reason, fact: impl Fn(&str) -> &'a str) -> String {
     use Reason::{
-        CardNotActive, CardSuspended, KindNotOpen, KindNotShown, LinkUnavailable, NotEnrolled,
-        OutsideSchedule, PlacementNotLive, ProgramEnded, ProgramNotStarted, ProgramPaused,
-        SpendBelowThreshold, SpendPending, StoreFrozen, SurfaceNotOpen,
+        CardNotActive, CardSuspended, HeldOut, KindNotOpen, KindNotShown, LinkUnavailable,
+        NotEnrolled, OutsideSchedule, PlacementNotLive, ProgramEnded, ProgramNotStarted,
+        ProgramPaused, SpendBelowThreshold, SpendPending, StoreFrozen, SurfaceNotOpen,
     };
     let (total, threshold, shortfall) = (fact("total"), fact("threshold"), fact("shortfall"));
     let (start, end) = (fact("startTime"), fact("endTime"));
@@ -132,6 +136,8 @@ fn refused<'a>(lang: Lang, reason: Reason, fact: impl Fn(&str) -> &'a str) -> St
             "A sanction has frozen the store{}; cards are not shown.",
             till(end)
         ),
+        HeldOut if zh => "该用户在实验的对照组中，不展示名片。".to_owned(),
+        HeldOut => "An experiment holds the viewer out: no cards are shown.".to_owned(),
         CardNotActive if zh => "名片已删除。".to_owned(),
         CardNotActive => "The card is deleted.".to_owned(),
         PlacementNotLive if zh => "该展示已暂停或删除。".to_owned(),

@@ -1,5 +1,6 @@
 //! A sample merchant, a WeCom to tap at, and commands to paste.
 
+mod traffic;
 pub mod wecom;
 
 use std::{fmt::Write as _, net::SocketAddr};
@@ -77,7 +78,8 @@ async fn make(app: &App, fake: &Fake, merchant: Merchant) -> Result<()> {
     }
     let conversation = CONVERSATION.to_owned();
     let message = Surface::CardMessage { conversation };
-    placement_once(app, placement("message-1")?, card("main")?, message).await
+    placement_once(app, placement("message-1")?, card("main")?, message).await?;
+    traffic::load(app, &merchant).await
 }
 
 /// The demo's program opens every kind of contact; once, so that what somebody changed since
@@ -232,6 +234,10 @@ pub fn commands(grpc: SocketAddr, fake: SocketAddr) -> String {
         (
             "ServingService/ExplainServing",
             format!(r#"{{"merchant":"merchants/{MERCHANT}"}}"#),
+        ),
+        (
+            "MeasurementService/GetExperimentReport",
+            format!(r#"{{"name":"merchants/{MERCHANT}/experiments/autumn"}}"#),
         ),
         (
             "ServingService/OpenCard",

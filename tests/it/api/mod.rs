@@ -6,6 +6,7 @@ mod cases;
 mod compliance;
 mod contract;
 mod corps;
+mod experiments;
 mod gate;
 mod links;
 mod paging;
