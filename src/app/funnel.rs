@@ -23,8 +23,8 @@ pub use rebuild::rebuild_funnel;
 
 /// The lease's name.
 const LEASE: &str = "funnel";
-/// Batches of events in one transaction.
-const BATCHES: u64 = 16;
+/// Batches of events in one transaction: others write between.
+const BATCHES: u64 = 4;
 /// Viewers looked up at once.
 const VIEWERS: usize = 500;
 /// Days of events, or on SQLite rows, forgotten at once.

@@ -39,7 +39,10 @@ struct Trial {
 
 impl Trial {
     async fn new(engine: Engine, hold_out: i32) -> Self {
-        let mut api = Api::with_card(engine).await;
+        // So that a few viewers show a large lift.
+        let large = "[measurement]\nminimal_lift_percent = 100\n";
+        let mut api = Api::start_with(engine, large).await;
+        api.create("main").await.unwrap();
         api.stop_clock();
         api.place("menu", in_menu(1)).await.unwrap();
         api.place("note", on_note("n-1")).await.unwrap();
