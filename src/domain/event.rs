@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn an_event_may_be_thirty_days_late_and_five_minutes_early() {
         let now = Micros::from_seconds(1_800_000_000);
-        let at = |seconds| Micros(now.0 + seconds * 1_000_000);
+        let at = |seconds: i64| Micros(now.0 + seconds * 1_000_000);
         for (seconds, ok) in [
             (300, true),
             (301, false),

@@ -8,6 +8,7 @@ mod contract;
 mod corps;
 mod gate;
 mod links;
+mod measurement;
 mod paging;
 mod placements;
 mod programs;
@@ -24,6 +25,8 @@ mod tap;
 
 use std::time::Duration;
 
+pub use measurement::rolled_up;
+
 use mingpian::{
     api::pb::{self, placement::Surface},
     domain::Micros,
@@ -37,8 +40,8 @@ use tonic_types::StatusExt;
 use crate::{
     lifecycle::column,
     support::{
-        self, CardClient, ComplianceClient, Engine, LinkClient, PlacementClient, ProgramClient,
-        ServingClient, TestServer, WecomClient, create_card, get_menu, place, tap,
+        self, CardClient, ComplianceClient, Engine, LinkClient, MeasurementClient, PlacementClient,
+        ProgramClient, ServingClient, TestServer, WecomClient, create_card, get_menu, place, tap,
     },
 };
 
@@ -52,6 +55,7 @@ struct Api {
     programs: ProgramClient,
     wecom: WecomClient,
     compliance: ComplianceClient,
+    measurement: MeasurementClient,
 }
 
 impl Api {
@@ -72,6 +76,7 @@ impl Api {
             programs: server.programs().await,
             wecom: server.wecom().await,
             compliance: server.compliance().await,
+            measurement: server.measurement().await,
             server,
         }
     }
