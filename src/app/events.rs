@@ -37,13 +37,23 @@ pub enum About {
     Token(String),
 }
 
+impl About {
+    /// Where the event says it.
+    const fn field(&self) -> &'static str {
+        match self {
+            Self::Placement(_) => "placement",
+            Self::Token(_) => "tap_token",
+        }
+    }
+}
+
 /// What became of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ingested {
     pub accepted: u64,
     pub duplicates: u64,
-    /// By place in the batch.
-    pub rejected: BTreeMap<usize, Refusal>,
+    /// By place in the batch, with the field that is wrong.
+    pub rejected: BTreeMap<usize, (&'static str, Refusal)>,
 }
 
 /// What the drafts of a batch name.
@@ -61,24 +71,18 @@ impl App {
     pub async fn ingest(&self, drafts: Vec<(usize, EventDraft)>) -> Result<Ingested> {
         let named = self.named(&drafts).await?;
         let mut ingested = Ingested::default();
-        let (mut events, mut ids) = (Vec::with_capacity(drafts.len()), HashSet::new());
+        let mut events = Vec::with_capacity(drafts.len());
         for (place, draft) in drafts {
             match named.touch(&draft) {
-                Ok(touch) => {
-                    let event = self.event(draft, touch);
-                    if ids.insert(event.id) {
-                        events.push(event);
-                    } else {
-                        ingested.duplicates += 1;
-                    }
-                }
+                Ok(touch) => events.push(self.event(draft, touch)),
                 Err(refusal) => {
-                    ingested.rejected.insert(place, refusal);
+                    let field = draft.about.as_ref().map_or("", About::field);
+                    ingested.rejected.insert(place, (field, refusal));
                 }
             }
         }
         ingested.accepted = self.keep_events_once(&events).await?;
-        ingested.duplicates += events.len() as u64 - ingested.accepted;
+        ingested.duplicates = events.len() as u64 - ingested.accepted;
         Ok(ingested)
     }
 

@@ -87,7 +87,7 @@ impl App {
             note: events::note(&placement),
             channel,
         };
-        self.record_tap(Event {
+        let recorded = self.record_tap(Event {
             id: event_id,
             stage: Stage::Tap,
             merchant: placement.name.merchant().clone(),
@@ -98,8 +98,14 @@ impl App {
             conversation: String::new(),
             bot: matches!(tapper, Tapper::Bot),
             attributes: String::new(),
-        })
-        .await?;
+        });
+        match recorded.await {
+            // Who taps does not stand behind who writes.
+            Err(Error::Store(error)) if error.is_conflict() || error.is_unavailable() => {
+                tracing::warn!(%event_id, %error, "a tap is not recorded");
+            }
+            recorded => recorded?,
+        }
         tracing::info!(%event_id, placement = %placement.name, kind = said.kind.as_str(), "tap");
         Ok(Tap {
             steps: launch::plan(opened.target(), token, environment),

@@ -1,5 +1,7 @@
 //! Raw events: how they come in, in statements over many rows, and how whole days go.
 
+use std::ops::RangeInclusive;
+
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ConnectionTrait, DbBackend, EntityTrait, Statement, Value,
@@ -24,7 +26,7 @@ pub struct Touched {
 }
 
 impl Tx {
-    /// Keeps events, each once; how many are new. No id comes twice.
+    /// Keeps events, each once; how many are new.
     pub async fn insert_events(&self, events: &[Event], now: Micros) -> Result<u64> {
         let db = self.0.get_database_backend();
         if db == DbBackend::Postgres {
@@ -97,23 +99,25 @@ fn sqlite(rows: usize) -> String {
 const POSTGRES: &str = "\
 INSERT INTO events (day, id, stage, kind, merchant, viewer, event_time, time, placement, note, \
                     channel, conversation, bot, attributes)
-SELECT e.day, e.id, e.stage, e.kind, e.merchant, e.viewer, e.event_time, $14, e.placement, e.note, \
-       e.channel, e.conversation, e.bot, e.attributes
-FROM unnest($1::int[], $2::uuid[], $3::smallint[], $4::smallint[], $5::text[], $6::bigint[], \
-            $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::boolean[], \
-            $13::text[])
-     AS e (day, id, stage, kind, merchant, viewer, event_time, placement, note, channel, \
+SELECT e.day, e.id, e.stage, e.kind, e.merchant, CASE WHEN e.known THEN e.viewer END, \
+       e.event_time, $15, e.placement, e.note, e.channel, e.conversation, e.bot, e.attributes
+FROM unnest($1::int[], $2::uuid[], $3::smallint[], $4::smallint[], $5::text[], $6::boolean[], \
+            $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[], \
+            $13::boolean[], $14::text[])
+     AS e (day, id, stage, kind, merchant, known, viewer, event_time, placement, note, channel, \
            conversation, bot, attributes)
 ON CONFLICT DO NOTHING";
 
-fn columns(events: &[Event], now: Micros) -> [Value; 14] {
+/// An array holds no `None`.
+fn columns(events: &[Event], now: Micros) -> [Value; 15] {
     [
         array(events, |e| day(e.time)),
         array(events, |e| e.id),
         array(events, |e| e.stage as i16),
         array(events, kind),
         array(events, |e| e.merchant.id().to_owned()),
-        array(events, |e| e.viewer.map(u64::cast_signed)),
+        array(events, |e| e.viewer.is_some()),
+        array(events, |e| e.viewer.unwrap_or(0).cast_signed()),
         array(events, |e| e.time.0),
         array(events, |e| e.touch.placement.clone()),
         array(events, |e| e.touch.note.clone()),
@@ -130,26 +134,40 @@ const AHEAD: i32 = 8;
 /// Days back for which events still come, and one for the clocks.
 const BACK: i32 = 31;
 
+/// Makes a day's partition, with what came in while it had none.
+fn partition(day: i32) -> String {
+    format!(
+        "CREATE TABLE events_{day} (LIKE events INCLUDING ALL);
+         WITH moved AS (DELETE FROM events_other WHERE day = {day} RETURNING *)
+             INSERT INTO events_{day} SELECT * FROM moved;
+         ALTER TABLE events ATTACH PARTITION events_{day} FOR VALUES FROM ({day}) TO ({});",
+        day + 1
+    )
+}
+
 impl Tx {
     /// Makes PostgreSQL's partitions for the days to come, and for those of which events may be
     /// late. SQLite has one table.
     pub async fn make_event_days(&self, now: Micros) -> Result<()> {
         let today = day(now);
-        if self.0.get_database_backend() != DbBackend::Postgres {
+        let wanted = today - BACK..=today + AHEAD;
+        if self.0.get_database_backend() != DbBackend::Postgres
+            || self.without_partition(wanted.clone()).await?.is_empty()
+        {
             return Ok(());
         }
-        let there = self.event_days().await?;
-        for day in today - BACK..=today + AHEAD {
-            if !there.contains(&day) {
-                let create = format!(
-                    "CREATE TABLE IF NOT EXISTS events_{day} PARTITION OF events \
-                     FOR VALUES FROM ({day}) TO ({})",
-                    day + 1
-                );
-                self.0.execute_unprepared(&create).await?;
-            }
-        }
+        // One replica at a time; and nothing comes into the place of a day that is being made.
+        let alone = "LOCK TABLE events_other IN ACCESS EXCLUSIVE MODE";
+        self.0.execute_unprepared(alone).await?;
+        let days = self.without_partition(wanted).await?;
+        let make: String = days.into_iter().map(partition).collect();
+        self.0.execute_unprepared(&make).await?;
         Ok(())
+    }
+
+    async fn without_partition(&self, days: RangeInclusive<i32>) -> Result<Vec<i32>> {
+        let there = self.event_days().await?;
+        Ok(days.filter(|day| !there.contains(day)).collect())
     }
 
     /// Forgets the events of days that ended before `keep`; how many days, or on SQLite rows, of

@@ -45,7 +45,7 @@ pub async fn ingest(
         match draft(event, now) {
             Ok(draft) => drafts.push((place, draft)),
             Err(refusal) => {
-                rejected.insert(place, refusal);
+                rejected.insert(place, ("", refusal));
             }
         }
     }
@@ -59,10 +59,10 @@ pub async fn ingest(
     })
 }
 
-fn rejection((place, refusal): (usize, Refusal)) -> Rejection {
+fn rejection((place, (field, refusal)): (usize, (&str, Refusal))) -> Rejection {
     let first = refusal.violations.into_iter().next();
     let (field, description) = first.map_or_else(
-        || (String::new(), refusal.message),
+        || (field.to_owned(), refusal.message),
         |violation| (violation.field, violation.description),
     );
     Rejection {

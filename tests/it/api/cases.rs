@@ -285,6 +285,28 @@ fn allow() -> Option<pb::Enrollment> {
     })
 }
 
+/// An inbound of just now.
+pub fn event(merchant: &str, id: &str) -> pb::Event {
+    pb::Event {
+        event_id: id.into(),
+        r#type: pb::event::Type::Inbound.into(),
+        merchant: format!("merchants/{merchant}"),
+        viewer_id: "v-1".into(),
+        event_time: super::time(crate::support::Clock::default().now()),
+        ..Default::default()
+    }
+}
+
+/// The hour that begins at this second.
+fn hour(start: i64) -> pb::QueryFunnelRequest {
+    let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+    pb::QueryFunnelRequest {
+        start: at(start),
+        end: at(start + 3600),
+        ..Default::default()
+    }
+}
+
 fn yesterday() -> mingpian::api::common::Date {
     let now = crate::support::Clock::default().now();
     super::spend::date(Zone::SHANGHAI.day(now) - 1)
@@ -473,6 +495,20 @@ pub fn request(method: &str, of: &Names) -> Vec<u8> {
         "WecomService.ListContactEvents" => {
             bytes!(ListContactEventsRequest { parent: parent })
         }
+        "MeasurementService.IngestEvents" => bytes!(IngestEventsRequest {
+            events: [pb::Event {
+                origin: Some(pb::event::Origin::Placement(of.live.clone())),
+                ..event(&of.merchant, "e-1")
+            }],
+        }),
+        "MeasurementService.QueryFunnel" => {
+            let request = pb::QueryFunnelRequest {
+                merchant: parent,
+                ..hour(0)
+            };
+            request.encode_to_vec()
+        }
+        "MeasurementService.ListMetrics" => bytes!(ListMetricsRequest {}),
         "ComplianceService.ScreenContent" => bytes!(ScreenContentRequest {
             items: [pb::ScreenedItem {
                 content: Some(pb::screened_item::Content::Text("hello".into())),

@@ -9,6 +9,7 @@ mod corps;
 mod experiments;
 mod gate;
 mod links;
+mod measurement;
 mod paging;
 mod placements;
 mod programs;
@@ -25,6 +26,8 @@ mod tap;
 
 use std::time::Duration;
 
+pub use measurement::rolled_up;
+
 use mingpian::{
     api::pb::{self, placement::Surface},
     domain::Micros,
@@ -38,8 +41,8 @@ use tonic_types::StatusExt;
 use crate::{
     lifecycle::column,
     support::{
-        self, CardClient, ComplianceClient, Engine, LinkClient, PlacementClient, ProgramClient,
-        ServingClient, TestServer, WecomClient, create_card, get_menu, place, tap,
+        self, CardClient, ComplianceClient, Engine, LinkClient, MeasurementClient, PlacementClient,
+        ProgramClient, ServingClient, TestServer, WecomClient, create_card, get_menu, place, tap,
     },
 };
 
@@ -53,6 +56,7 @@ struct Api {
     programs: ProgramClient,
     wecom: WecomClient,
     compliance: ComplianceClient,
+    measurement: MeasurementClient,
 }
 
 impl Api {
@@ -73,6 +77,7 @@ impl Api {
             programs: server.programs().await,
             wecom: server.wecom().await,
             compliance: server.compliance().await,
+            measurement: server.measurement().await,
             server,
         }
     }

@@ -29,7 +29,8 @@ struct Guarded {
 
 const EVERY: &str = "cards.read cards.write contacts.reveal serving.read links.write \
                      compliance.read programs.read programs.write spend.write eligibility.read \
-                     wecom.write measurement.read compliance.screen compliance.write";
+                     wecom.write measurement.read measurement.write compliance.screen \
+                     compliance.write";
 
 impl Guarded {
     async fn start() -> (Self, Names) {
@@ -165,7 +166,11 @@ async fn the_right_scope_and_merchant_pass() {
 }
 
 /// What a caller limited to some merchants may read of the platform's.
-const PUBLIC: &[&str] = &["ProgramService.GetProgram", "ProgramService.ListPrograms"];
+const PUBLIC: &[&str] = &[
+    "ProgramService.GetProgram",
+    "ProgramService.ListPrograms",
+    "MeasurementService.ListMetrics",
+];
 
 /// What the platform alone does about violations and sanctions.
 const COMPLIANCE: &[&str] = &[
@@ -476,6 +481,39 @@ async fn listings_of_all_merchants_are_the_platforms() {
             refused(answer, Code::PermissionDenied, "PERMISSION_DENIED");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchant_tells_of_no_other() {
+    let (guarded, _) = Guarded::start().await;
+    let own = guarded.token(json!({"merchants": ["klook"]}));
+    let every = guarded.token(json!({}));
+    let ingest = async |token: &str, events: &[pb::Event]| {
+        let name = "MeasurementService.IngestEvents";
+        let method = methods().into_iter().find(|m| m.name == name).unwrap();
+        let events = events.to_vec();
+        let request = pb::IngestEventsRequest { events }.encode_to_vec();
+        let answer = method.call(&guarded.channel, &request, Some(token)).await;
+        answer.map(|bytes| pb::IngestEventsResponse::decode(&*bytes).unwrap())
+    };
+    let mine = cases::event("klook", "e-1");
+    let others = cases::event("other", "e-1");
+    let mut nobodys = others.clone();
+    nobodys.merchant = "other".into();
+    for batch in [
+        &[mine.clone(), others.clone()][..],
+        std::slice::from_ref(&others),
+        // Before its size.
+        &vec![others.clone(); 1001],
+    ] {
+        let answer = ingest(&own, batch).await;
+        refused(answer, Code::PermissionDenied, "PERMISSION_DENIED");
+    }
+    // Nothing of it went in.
+    let answer = ingest(&own, &[nobodys, mine.clone()]).await.unwrap();
+    assert_eq!((answer.accepted, answer.rejected.len()), (1, 1));
+    let answer = ingest(&every, &[mine, others]).await.unwrap();
+    assert_eq!((answer.accepted, answer.duplicates), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

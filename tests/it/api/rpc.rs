@@ -80,6 +80,11 @@ impl Method {
         self.input.field.iter().any(|f| f.name() == field)
     }
 
+    /// Whether no request can be wrong.
+    pub fn asks_nothing(&self) -> bool {
+        self.input.field.is_empty()
+    }
+
     /// The request with this `request_id`.
     pub fn with_request_id(&self, request: &[u8], id: &str) -> Vec<u8> {
         let mut bytes = request.to_vec();

@@ -341,6 +341,10 @@ impl TestServer {
         ComplianceClient::new(self.channel().await)
     }
 
+    pub async fn measurement(&self) -> MeasurementClient {
+        MeasurementClient::new(self.channel().await)
+    }
+
     pub async fn eligibilities(&self) -> EligibilityClient {
         EligibilityClient::new(self.channel().await)
     }
@@ -359,6 +363,7 @@ pub type ServingClient = pb::serving_service_client::ServingServiceClient<Channe
 pub type ProgramClient = pb::program_service_client::ProgramServiceClient<Channel>;
 pub type EligibilityClient = pb::eligibility_service_client::EligibilityServiceClient<Channel>;
 pub type ComplianceClient = pb::compliance_service_client::ComplianceServiceClient<Channel>;
+pub type MeasurementClient = pb::measurement_service_client::MeasurementServiceClient<Channel>;
 pub type WecomClient = pb::wecom_service_client::WecomServiceClient<Channel>;
 pub type LinkClient = pb::link_service_client::LinkServiceClient<Channel>;
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use mingpian::{
     api::pb::{
         self, contact::Kind, contact_event::Source, contact_event::Type,
-        contact_event::Unattributed, environment::Container,
-        wecom_service_client::WecomServiceClient,
+        contact_event::Unattributed, environment::Container, event::Type as Stage,
+        query_funnel_request::Scope, wecom_service_client::WecomServiceClient,
     },
     domain::{ContactKind, CorpName, Notice, NoticeKind, Origin, TapToken},
 };
@@ -15,6 +15,7 @@ use tonic::Code;
 
 use super::sender::{CORP_ID, Sender, Told, corp};
 use crate::{
+    api::rolled_up,
     lifecycle::{column, database},
     on_both_engines,
     support::{
@@ -24,6 +25,7 @@ use crate::{
 
 on_both_engines!(
     an_add_is_credited_to_the_tap_that_led_to_it,
+    what_comes_of_a_tap_is_in_the_funnel_once,
     a_contact_has_another_name_in_each_listing,
     a_published_link_is_credited_by_its_channel,
     what_cannot_be_credited_says_why,
@@ -46,7 +48,8 @@ struct Scene {
 
 impl Scene {
     async fn new(engine: Engine) -> Self {
-        let server = TestServer::start(engine).await;
+        let more = "[measurement]\nwithheld_under = 1\n";
+        let server = TestServer::start_with(engine, more).await;
         let mut corps = WecomServiceClient::new(server.channel().await);
         for (id, corp_id) in [("klook", CORP_ID), ("other", OTHER_CORP_ID)] {
             corps.create_corp(corp(id, corp_id)).await.unwrap();
@@ -231,6 +234,44 @@ async fn an_add_is_credited_to_the_tap_that_led_to_it(engine: Engine) {
     let corps = s.events("corps/klook", 4).await;
     assert_eq!(unnamed(events), unnamed(corps));
     assert_eq!(s.events("corps/other", 0).await, []);
+}
+
+/// An add that is learned of twice counts once; one that nobody is credited with counts nowhere.
+async fn what_comes_of_a_tap_is_in_the_funnel_once(engine: Engine) {
+    let s = Scene::new(engine).await;
+    let now = s.now();
+    s.added("wo-2", "none-of-ours").await;
+    for told in [
+        Told::contact("add_external_contact", "wo-1", &s.token, now + 3),
+        Told::contact("add_half_external_contact", "wo-1", &s.token, now + 2),
+        Told::contact("del_follow_user", "wo-1", "", now + 9),
+    ] {
+        s.tell(&told).await;
+    }
+    s.events("corps/klook", 3).await;
+    rolled_up(&s.server).await;
+    let hour = now - now % 3600;
+    let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+    let mut measurement = s.server.measurement().await;
+    for (scope, viewers) in [
+        (None, 1),
+        (Some(Scope::Note("notes/n-1".into())), 1),
+        (Some(Scope::Note("notes/n-2".into())), 0),
+    ] {
+        let request = pb::QueryFunnelRequest {
+            merchant: "merchants/klook".into(),
+            scope,
+            start: at(hour),
+            end: at(hour + 3600),
+            ..Default::default()
+        };
+        let row = measurement.query_funnel(request).await.unwrap();
+        let row = row.into_inner().rows.remove(0);
+        let reached = row.counts.iter().filter(|c| c.viewers > 0);
+        let stages: Vec<_> = reached.map(|c| (c.r#type(), c.viewers)).collect();
+        let wanted = [Stage::Tap, Stage::Added, Stage::Removed].map(|stage| (stage, viewers));
+        assert_eq!(stages, if viewers == 0 { &[] } else { &wanted[..] });
+    }
 }
 
 /// Two merchants of one corp cannot find out whom they have in common; the platform can.
