@@ -3,9 +3,7 @@
 
 use crate::{
     app::{App, Error, Result},
-    domain::{
-        Arm, ContactKind, Event, Experiment, ExperimentName, Merchant, Micros, Stage, Touch,
-    },
+    domain::{Arm, ContactKind, Event, Experiment, ExperimentName, Merchant, Micros, Stage, Touch},
     store::{Exposure, Touched},
 };
 

@@ -55,6 +55,8 @@ pub struct Names {
     pub appeal: String,
     /// To be rejected.
     pub spare_appeal: String,
+    /// Runs, and holds next to nobody out.
+    pub experiment: String,
 }
 
 impl Names {
@@ -81,6 +83,7 @@ impl Names {
             harsh_sanction: self.harsh_sanction.clone() + "-not",
             appeal: self.appeal.clone() + "-not",
             spare_appeal: self.spare_appeal.clone() + "-not",
+            experiment: self.experiment.clone() + "-not",
             ..self.clone()
         }
     }
@@ -112,6 +115,7 @@ pub async fn stage(api: &mut Api, merchant: &str) -> Names {
         harsh_sanction: of("sanctions", "harsh"),
         appeal: of("appeals", "main"),
         spare_appeal: of("appeals", "spare"),
+        experiment: of("experiments", "main"),
     };
     for id in ["main", "gone"] {
         api.cards
@@ -156,6 +160,18 @@ pub async fn stage(api: &mut Api, merchant: &str) -> Names {
     stage_programs(api, &names).await;
     stage_corps(api, &names).await;
     stage_compliance(api, &names).await;
+    let experiment = pb::CreateExperimentRequest {
+        parent: format!("merchants/{merchant}"),
+        experiment_id: "main".into(),
+        experiment: Some(pb::Experiment {
+            hold_out_permille: 1,
+            // In this split not the viewer who asks.
+            salt: "s".into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    api.measurement.create_experiment(experiment).await.unwrap();
     Names { token, ..names }
 }
 
@@ -295,6 +311,11 @@ pub fn event(merchant: &str, id: &str) -> pb::Event {
         event_time: super::time(crate::support::Clock::default().now()),
         ..Default::default()
     }
+}
+
+/// The last part of a name.
+fn last(name: &str) -> String {
+    name.rsplit('/').next().unwrap().to_owned()
 }
 
 /// The hour that begins at this second.
@@ -509,6 +530,43 @@ pub fn request(method: &str, of: &Names) -> Vec<u8> {
             request.encode_to_vec()
         }
         "MeasurementService.ListMetrics" => bytes!(ListMetricsRequest {}),
+        "MeasurementService.CreateExperiment" => bytes!(CreateExperimentRequest {
+            parent: parent,
+            experiment: pb::Experiment {
+                display_name: last(&of.card),
+                hold_out_permille: 1,
+                ..Default::default()
+            },
+        }),
+        "MeasurementService.GetExperiment" => bytes!(GetExperimentRequest {
+            name: &of.experiment,
+        }),
+        "MeasurementService.ListExperiments" => {
+            bytes!(ListExperimentsRequest { parent: parent })
+        }
+        "MeasurementService.StopExperiment" => bytes!(StopExperimentRequest {
+            name: &of.experiment,
+        }),
+        "MeasurementService.GetExperimentReport" => bytes!(GetExperimentReportRequest {
+            name: &of.experiment,
+        }),
+        "MeasurementService.GetProgramReport" => {
+            bytes!(GetProgramReportRequest { name: &of.program })
+        }
+        "MeasurementService.ImportReportedAdds" => bytes!(ImportReportedAddsRequest {
+            parent: parent,
+            reports: [pb::ReportedAdds {
+                day: Some(yesterday()),
+                adds: 1,
+                viewer_ids: vec![last(&of.card)],
+                ..Default::default()
+            }],
+        }),
+        "MeasurementService.QueryReconciliation" => bytes!(QueryReconciliationRequest {
+            parent: parent,
+            start_day: yesterday(),
+            end_day: yesterday(),
+        }),
         "ComplianceService.ScreenContent" => bytes!(ScreenContentRequest {
             items: [pb::ScreenedItem {
                 content: Some(pb::screened_item::Content::Text("hello".into())),

@@ -42,7 +42,16 @@ fn id() -> String {
 /// A merchant of its own for each method.
 async fn staged(api: &mut Api, method: &Method) -> Names {
     let merchant = method.name.replace('.', "-").to_lowercase();
-    stage(api, &merchant).await
+    let names = stage(api, &merchant).await;
+    if method.name.ends_with("CreateExperiment") {
+        // One runs at a time.
+        let stop = pb::StopExperimentRequest {
+            name: names.experiment.clone(),
+            ..Default::default()
+        };
+        api.measurement.stop_experiment(stop).await.unwrap();
+    }
+    names
 }
 
 /// Deletes and revokes all that a merchant has, and ends its programs.
