@@ -13,6 +13,10 @@ use crate::{
     store::Sought,
 };
 
+/// Sanctions of one violation, over or not: an upheld appeal answers with each. What the ladder
+/// sets comes on top, and is as many as its step has.
+const PER_VIOLATION: u64 = 100;
+
 /// A sanction as a caller, or the ladder, wants it.
 #[derive(Clone)]
 pub struct SanctionDraft {
@@ -52,6 +56,9 @@ impl App {
         }
         self.room_for_sanctions(&write, name.merchant(), &[draft.kind])
             .await?;
+        if let Some(violation) = &violation {
+            room_beside(&write, violation).await?;
+        }
         let of_violation = violation.as_ref().map(|violation| violation.rule.clone());
         let rule = draft.rule.clone().or(of_violation).unwrap_or_default();
         let taken = exists(&name);
@@ -237,6 +244,20 @@ async fn open_violation(write: &Write<'_>, name: &ViolationName) -> Result<Viola
         ViolationState::Reported | ViolationState::Confirmed => Ok(violation),
         state => Err(no_transition(name, state.as_str()).into()),
     }
+}
+
+/// Counted under the violation's lock, likewise.
+async fn room_beside(write: &Write<'_>, violation: &Violation) -> Result<()> {
+    if write.tx.count_sanctions_of(violation.no).await? < PER_VIOLATION {
+        return Ok(());
+    }
+    let message = format!(
+        "{PER_VIOLATION} sanctions follow from this violation; set more without `violation`"
+    );
+    Err(Refusal::new(Reason::QuotaExhausted, message)
+        .about(&violation.name)
+        .with("limit", PER_VIOLATION.to_string())
+        .into())
 }
 
 pub(super) fn not_found(name: &SanctionName) -> Refusal {
