@@ -1,6 +1,6 @@
 //! A merchant's credit points, now or as known then.
 
-use super::{App, Principal, Result, sanctions, violations};
+use super::{App, Principal, Result, violations};
 use crate::domain::{Appeal, Merchant, Micros, Refusal, Sanction, Violation, credit};
 
 /// Sanctions that an account lists.
@@ -39,10 +39,11 @@ impl App {
         let missing = credit::restorations(&violations, at);
         let missing: Vec<_> = missing.iter().map(|missing| missing.violation.no).collect();
         let sanctions = reads.sanctions_not_over(&merchant, at, as_of, SANCTIONS);
-        let sanctions = sanctions.await?.into_iter();
         Ok(CreditAccount {
             appeals: reads.appeals_against(&missing, &[]).await?,
-            sanctions: sanctions.map(|s| sanctions::shown(caller, s)).collect(),
+            sanctions: self
+                .shown_sanctions(caller, &merchant, sanctions.await?)
+                .await?,
             merchant,
             violations: violations::shown(caller, violations),
             at,

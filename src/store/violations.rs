@@ -1,5 +1,7 @@
 //! Violations.
 
+use std::collections::HashSet;
+
 use sea_orm::{
     ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, EntityTrait,
     IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
@@ -8,6 +10,7 @@ use sea_orm::{
 use super::{
     Db, Result, Tx,
     entity::violation::{self, Column, Entity},
+    placements::padded,
 };
 use crate::domain::{Merchant, Violation, ViolationName, ViolationState};
 
@@ -43,6 +46,24 @@ impl<C: ConnectionTrait> Db<C> {
             .filter(Column::State.is_in([Confirmed, Overturned].map(|state| state as i16)))
             .order_by_asc(Column::No);
         all(self, query).await
+    }
+
+    /// Of these violations of a merchant, given by id, those that nobody decided on.
+    pub async fn reported_among(
+        &self,
+        merchant: &Merchant,
+        ids: &[&str],
+    ) -> Result<HashSet<String>> {
+        let reported = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::Merchant.eq(merchant.id()))
+            .filter(Column::Id.is_in(padded(ids.iter().copied())))
+            .filter(Column::State.eq(ViolationState::Reported as i16))
+            .into_tuple()
+            .all(&self.0)
+            .await?;
+        Ok(reported.into_iter().collect())
     }
 
     /// How many violations count against the merchant's limit: those that nobody decided on.
