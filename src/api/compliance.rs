@@ -145,8 +145,8 @@ impl ComplianceService for Compliance {
             let mut check = Check::default();
             let as_of = maybe_micros(&mut check, "as_of", r.as_of.as_ref());
             let as_of = check.done(as_of)?;
-            let account = self.0.credit_account(&caller, merchant, as_of).await?;
-            credit::wire(&self.0, account)
+            let account = self.0.credit_account(&caller, &merchant, as_of).await?;
+            credit::wire(&self.0, &merchant, account)
         })
         .await
     }
@@ -266,7 +266,7 @@ impl ComplianceService for Compliance {
         respond(async {
             let (caller, r) = open(request)?;
             let name = call::name::<AppealName>(&caller, "name", &r.name)?;
-            let appeal = self.0.appeal(&name).await?;
+            let appeal = self.0.appeal(&caller, &name).await?;
             appeals::wire(&self.0, appeal, self.0.ambient.now())
         })
         .await
@@ -284,7 +284,7 @@ impl ComplianceService for Compliance {
             let (before, limit) = (page.before(), page.limit());
             let rows = self
                 .0
-                .appeals(merchant.as_ref(), r.undecided, before, limit);
+                .appeals(&caller, merchant.as_ref(), r.undecided, before, limit);
             let now = self.0.ambient.now();
             let wire = |a| appeals::wire(&self.0, a, now);
             let (appeals, next_page_token) =

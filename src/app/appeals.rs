@@ -73,15 +73,17 @@ impl App {
         write.finish(appeal).await
     }
 
-    pub async fn appeal(&self, name: &AppealName) -> Result<Appeal> {
+    /// As the caller may read it.
+    pub async fn appeal(&self, caller: &Principal, name: &AppealName) -> Result<Appeal> {
         let appeal = self.store.reads().appeal(name).await?;
-        Ok(appeal.ok_or_else(|| not_found(name))?)
+        Ok(shown(caller, appeal.ok_or_else(|| not_found(name))?))
     }
 
     /// At most `limit` appeals, the latest first, from before this number; of one merchant, or
-    /// of all.
+    /// of all. As the caller may read them.
     pub async fn appeals(
         &self,
+        caller: &Principal,
         merchant: Option<&Merchant>,
         undecided: bool,
         before: Option<i64>,
@@ -89,7 +91,8 @@ impl App {
     ) -> Result<Vec<Appeal>> {
         let reads = self.store.reads();
         let page = reads.appeals_page(merchant, undecided, before, limit);
-        Ok(page.await?)
+        let page = page.await?.into_iter();
+        Ok(page.map(|appeal| shown(caller, appeal)).collect())
     }
 
     pub async fn uphold_appeal(
@@ -240,6 +243,14 @@ async fn undo(
         }
     }
     Ok(loss)
+}
+
+/// As the caller may read it.
+fn shown(caller: &Principal, appeal: Appeal) -> Appeal {
+    match caller.limited() {
+        true => appeal.for_merchant(),
+        false => appeal,
+    }
 }
 
 fn outcome(write: &Write<'_>, reason: String, loss: Option<Loss>, time: Micros) -> Outcome {

@@ -57,7 +57,6 @@ pub use cards::CardChanges;
 pub use contact_events::{Tally, Worked};
 pub use contacts::Opened;
 pub use corps::{CorpChanges, CorpDraft};
-pub use credit::CreditAccount;
 pub use error::{Error, Result, bug};
 pub use events::{About, EventDraft, Ingested};
 pub use experiments::ExperimentDraft;

@@ -13,6 +13,10 @@ use crate::{
     store::Sought,
 };
 
+/// Sanctions of one violation, over or not: an upheld appeal answers with each. What the ladder
+/// sets comes on top, and is as many as its step has.
+const PER_VIOLATION: u64 = 100;
+
 /// A sanction as a caller, or the ladder, wants it.
 #[derive(Clone)]
 pub struct SanctionDraft {
@@ -52,6 +56,9 @@ impl App {
         }
         self.room_for_sanctions(&write, name.merchant(), &[draft.kind])
             .await?;
+        if let Some(violation) = &violation {
+            room_beside(&write, violation).await?;
+        }
         let of_violation = violation.as_ref().map(|violation| violation.rule.clone());
         let rule = draft.rule.clone().or(of_violation).unwrap_or_default();
         let taken = exists(&name);
@@ -77,7 +84,8 @@ impl App {
     pub async fn sanction(&self, caller: &Principal, name: &SanctionName) -> Result<Sanction> {
         let sanction = self.store.reads().sanction(name).await?;
         let sanction = sanction.ok_or_else(|| not_found(name))?;
-        Ok(shown(caller, sanction))
+        let shown = self.shown_sanctions(caller, name.merchant(), vec![sanction]);
+        Ok(shown.await?.remove(0))
     }
 
     /// At most `limit` sanctions, the latest first, from before this number; and the revision
@@ -102,8 +110,12 @@ impl App {
             Some(_) => None,
         };
         let page = reads.sanctions_page(sought, before, limit).await?;
-        let page = page.into_iter().map(|sanction| shown(caller, sanction));
-        Ok((page.collect(), revision))
+        let page = match sought.merchant {
+            Some(merchant) => self.shown_sanctions(caller, merchant, page).await?,
+            // Of all merchants, which only the platform asks for.
+            None => page,
+        };
+        Ok((page, revision))
     }
 
     pub async fn lift_sanction(
@@ -129,6 +141,30 @@ impl App {
         write.finish(sanction).await
     }
 
+    /// A merchant's sanctions as the caller may read them. Who does not read a violation that is
+    /// only reported does not learn of it here.
+    pub(super) async fn shown_sanctions(
+        &self,
+        caller: &Principal,
+        merchant: &Merchant,
+        sanctions: Vec<Sanction>,
+    ) -> Result<Vec<Sanction>> {
+        if !caller.limited() {
+            return Ok(sanctions);
+        }
+        let violations = sanctions.iter().filter_map(|s| s.violation.as_ref());
+        let ids: Vec<_> = violations.map(|name| name.id()).collect();
+        let reported = self.store.reads().reported_among(merchant, &ids).await?;
+        let shown = |sanction: Sanction| {
+            let known = |name: &ViolationName| !reported.contains(name.id());
+            Sanction {
+                violation: sanction.violation.clone().filter(known),
+                ..sanction.for_merchant()
+            }
+        };
+        Ok(sanctions.into_iter().map(shown).collect())
+    }
+
     /// Whether a sanction stops the merchant's cards now.
     pub async fn suspended(&self, merchant: &Merchant) -> Result<bool> {
         let now = self.ambient.now();
@@ -150,14 +186,6 @@ impl App {
         }
         let what = "sanctions that are not over";
         Err(quota(merchant, what, limit, "lift one first").into())
-    }
-}
-
-/// As the caller may read it.
-pub(super) fn shown(caller: &Principal, sanction: Sanction) -> Sanction {
-    match caller.limited() {
-        true => sanction.for_merchant(),
-        false => sanction,
     }
 }
 
@@ -237,6 +265,20 @@ async fn open_violation(write: &Write<'_>, name: &ViolationName) -> Result<Viola
         ViolationState::Reported | ViolationState::Confirmed => Ok(violation),
         state => Err(no_transition(name, state.as_str()).into()),
     }
+}
+
+/// Counted under the violation's lock, likewise.
+async fn room_beside(write: &Write<'_>, violation: &Violation) -> Result<()> {
+    if write.tx.count_sanctions_of(violation.no).await? < PER_VIOLATION {
+        return Ok(());
+    }
+    let message = format!(
+        "{PER_VIOLATION} sanctions follow from this violation; set more without `violation`"
+    );
+    Err(Refusal::new(Reason::QuotaExhausted, message)
+        .about(&violation.name)
+        .with("limit", PER_VIOLATION.to_string())
+        .into())
 }
 
 pub(super) fn not_found(name: &SanctionName) -> Refusal {

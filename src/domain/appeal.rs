@@ -127,6 +127,15 @@ impl Appeal {
         etag(self.no, self.version)
     }
 
+    /// As its merchant may read it: not who decided.
+    pub fn for_merchant(self) -> Self {
+        let outcome = self.outcome.map(|outcome| Outcome {
+            author: String::new(),
+            ..outcome
+        });
+        Self { outcome, ..self }
+    }
+
     pub fn state(&self, at: Micros) -> AppealState {
         match &self.outcome {
             Some(_) if self.upheld() => AppealState::Upheld,

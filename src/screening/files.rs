@@ -27,8 +27,15 @@ pub struct RuleFiles {
     folder: Option<PathBuf>,
     /// Links to these hosts, and to what is under them, are no finding.
     own_hosts: Vec<String>,
-    /// As they stood when they were last looked at.
-    seen: Mutex<Vec<Stamp>>,
+    /// As they were when they were last read.
+    seen: Mutex<Seen>,
+}
+
+/// How the files stood, and what was wrong with the rules in them.
+#[derive(Debug, Default)]
+struct Seen {
+    stamps: Vec<Stamp>,
+    broken: Option<RulebookError>,
 }
 
 /// A file, its length, and when it was last written.
@@ -55,29 +62,32 @@ impl RuleFiles {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             files.push((name.into_owned(), text));
         }
-        self.remember(stamps);
         let named = files
             .iter()
             .map(|(name, text)| (name.as_str(), text.as_str()));
-        Ok(Rulebook::parse(
-            &named.collect::<Vec<_>>(),
-            &self.own_hosts,
-        )?)
+        let parsed = Rulebook::parse(&named.collect::<Vec<_>>(), &self.own_hosts);
+        *self.lock() = Seen {
+            stamps,
+            broken: parsed.as_ref().err().cloned(),
+        };
+        Ok(parsed?)
     }
 
-    /// The rules as they read now, if the files are not as they were when last looked at.
+    /// The rules as they read now, if the files are not as they were when last read.
+    ///
+    /// # Errors
+    /// What is wrong, for as long as it is.
     pub fn changed(&self) -> Result<Option<Rulebook>, Broken> {
-        match self.stamps()? {
-            Some(stamps) if *self.lock() != stamps => match self.read() {
-                // Told once. What could not be read is tried again.
-                Err(broken @ Broken::Rules(_)) => {
-                    self.remember(stamps);
-                    Err(broken)
-                }
-                read => read.map(Some),
-            },
-            _ => Ok(None),
+        let Some(stamps) = self.stamps()? else {
+            return Ok(None);
+        };
+        let seen = self.lock();
+        if seen.stamps == stamps {
+            // To read them again would find the same.
+            return seen.broken.clone().map_or(Ok(None), |e| Err(e.into()));
         }
+        drop(seen);
+        self.read().map(Some)
     }
 
     fn stamps(&self) -> Result<Option<Vec<Stamp>>, Broken> {
@@ -108,12 +118,8 @@ impl RuleFiles {
         Ok(Some(stamps))
     }
 
-    fn remember(&self, stamps: Vec<Stamp>) {
-        *self.lock() = stamps;
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Stamp>> {
-        // Whoever panicked with it left a whole list.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
+        // Whoever panicked with it left a whole one.
         self.seen
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -156,15 +162,16 @@ mod tests {
     }
 
     #[test]
-    fn broken_rules_are_told_once_and_mended_ones_taken() {
+    fn broken_rules_are_told_while_they_are_and_mended_ones_taken() {
         let (dir, files) = folder();
         files.read().unwrap();
         write(&dir, &FEW.replace("within = 8", "within = 800"));
         let broken = files.changed().unwrap_err().to_string();
         assert!(broken.starts_with("few.toml: wechat-id: "), "{broken}");
-        assert!(files.changed().unwrap().is_none());
+        assert_eq!(files.changed().unwrap_err().to_string(), broken);
         write(&dir, FEW);
         assert!(files.changed().unwrap().is_some());
+        assert!(files.changed().unwrap().is_none());
     }
 
     #[test]

@@ -60,7 +60,7 @@ const SHAPES: [(&str, Shape); 9] = [
 ];
 
 /// Why a rulebook is refused: the file, what in it, and what is wrong.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{file}: {entry}: {problem}")]
 pub struct RulebookError {
     pub file: String,

@@ -92,6 +92,12 @@ impl<C: ConnectionTrait> Db<C> {
             .await?)
     }
 
+    /// How many sanctions follow from a violation, given by number, be they over.
+    pub async fn count_sanctions_of(&self, violation_no: i64) -> Result<u64> {
+        let of = Entity::find().filter(Column::ViolationNo.eq(violation_no));
+        Ok(of.count(&self.0).await?)
+    }
+
     /// Whether a sanction stops the merchant's cards now.
     pub async fn suspended(&self, merchant: &Merchant, now: Micros) -> Result<bool> {
         let mut of = self.stopping(&[merchant.id()], now, None).await?;

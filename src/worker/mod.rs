@@ -114,18 +114,37 @@ const RULES_EVERY: Duration = Duration::from_secs(5);
 /// Takes the rules of screening as they are in their files, until `stop`.
 pub async fn rules(app: App, stop: CancellationToken) {
     let mut ticks = ticks(RULES_EVERY);
+    let mut trouble = Trouble::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match app.reload_rules().await {
-            Ok(None) => {}
-            Ok(Some(version)) => tracing::info!(%version, "rules of screening taken"),
-            Err(error) => {
-                tracing::error!(%error, "rules of screening are broken; those before stay in force");
+        let taken = app.reload_rules().await;
+        if trouble.changed(taken.as_ref().err().map(ToString::to_string)) {
+            match &trouble.0 {
+                Some(error) => tracing::error!(
+                    %error,
+                    "rules of screening are broken; those before stay in force"
+                ),
+                None => tracing::info!("rules of screening are whole again"),
             }
         }
+        if let Ok(Some(version)) = taken {
+            tracing::info!(%version, "rules of screening taken");
+        }
+    }
+}
+
+/// What is wrong for as long as it is: a line when it changes, and none between.
+#[derive(Debug, Default)]
+struct Trouble(Option<String>);
+
+impl Trouble {
+    fn changed(&mut self, now: Option<String>) -> bool {
+        let changed = self.0 != now;
+        self.0 = now;
+        changed
     }
 }
 
@@ -208,4 +227,24 @@ fn ticks(every: Duration) -> Interval {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_is_told_when_it_comes_changes_and_goes() {
+        let mut trouble = Trouble::default();
+        for (now, told) in [
+            (None, false),
+            (Some("away"), true),
+            (Some("away"), false),
+            (Some("broken"), true),
+            (None, true),
+            (None, false),
+        ] {
+            assert_eq!(trouble.changed(now.map(ToOwned::to_owned)), told, "{now:?}");
+        }
+    }
 }

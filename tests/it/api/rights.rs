@@ -632,3 +632,119 @@ async fn a_merchant_reads_neither_who_reported_it_nor_the_proof() {
     let appeal = pb::Appeal::decode(&*appeal).unwrap();
     assert_eq!(appeal.statement, "不是我们发的");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchant_learns_neither_of_a_report_by_its_sanction_nor_who_decided_its_appeal() {
+    let (guarded, names) = Guarded::start().await;
+    let (every, own) = (json!({}), json!({"merchants": ["klook"]}));
+    let [every, own] = [every, own].map(|claims| guarded.token(claims));
+    let ask = async |token: &str, rpc: &str, request: Vec<u8>| {
+        let name = format!("ComplianceService.{rpc}");
+        let method = methods().into_iter().find(|m| m.name == name).unwrap();
+        let answer = method.call(&guarded.channel, &request, Some(token)).await;
+        answer.unwrap()
+    };
+    let set = pb::CreateSanctionRequest {
+        parent: "merchants/klook".into(),
+        sanction: Some(pb::Sanction {
+            violation: names.violation.clone(),
+            ..cases::sanction(pb::sanction::Kind::TrafficRestricted)
+        }),
+        sanction_id: "follows".into(),
+        ..Default::default()
+    };
+    let set = ask(&every, "CreateSanction", set.encode_to_vec()).await;
+    let name = pb::Sanction::decode(&*set).unwrap().name;
+    let of = async |token: &str| {
+        let get = pb::GetSanctionRequest { name: name.clone() };
+        let got = ask(token, "GetSanction", get.encode_to_vec()).await;
+        let list = pb::ListSanctionsRequest {
+            parent: "merchants/klook".into(),
+            ..Default::default()
+        };
+        let listed = ask(token, "ListSanctions", list.encode_to_vec()).await;
+        let account = pb::GetCreditAccountRequest {
+            name: "merchants/klook/creditAccount".into(),
+            ..Default::default()
+        };
+        let account = ask(token, "GetCreditAccount", account.encode_to_vec()).await;
+        let mut all = vec![pb::Sanction::decode(&*got).unwrap()];
+        all.extend(
+            pb::ListSanctionsResponse::decode(&*listed)
+                .unwrap()
+                .sanctions,
+        );
+        all.extend(pb::CreditAccount::decode(&*account).unwrap().sanctions);
+        all.retain(|sanction| sanction.name == name);
+        all.into_iter().map(|s| s.violation).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&every).await, vec![names.violation.clone(); 3]);
+    assert_eq!(of(&own).await, ["", "", ""]);
+    let confirm = pb::ConfirmViolationRequest {
+        name: names.violation.clone(),
+        decision: "属实".into(),
+        ..Default::default()
+    };
+    ask(&every, "ConfirmViolation", confirm.encode_to_vec()).await;
+    assert_eq!(of(&own).await, vec![names.violation.clone(); 3]);
+
+    let reject = pb::RejectAppealRequest {
+        name: names.appeal.clone(),
+        decision: "申诉不成立".into(),
+        ..Default::default()
+    };
+    ask(&every, "RejectAppeal", reject.encode_to_vec()).await;
+    for (token, decider) in [(&every, "test"), (&own, "")] {
+        let get = pb::GetAppealRequest {
+            name: names.appeal.clone(),
+        };
+        let got = ask(token, "GetAppeal", get.encode_to_vec()).await;
+        let got = pb::Appeal::decode(&*got).unwrap();
+        assert_eq!((&*got.decider, &*got.decision), (decider, "申诉不成立"));
+        let list = pb::ListAppealsRequest {
+            parent: "merchants/klook".into(),
+            ..Default::default()
+        };
+        let listed = ask(token, "ListAppeals", list.encode_to_vec()).await;
+        let listed = pb::ListAppealsResponse::decode(&*listed).unwrap();
+        assert!(listed.appeals.contains(&got));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_ends_with_its_token() {
+    let (guarded, names) = Guarded::start().await;
+    let clock = guarded.api.server.clock.clone();
+    let watch = async |exp: i64| {
+        let mut client = guarded.api.compliance.clone();
+        let mut request = tonic::Request::new(pb::WatchSanctionsRequest::default());
+        let bearer = format!("Bearer {}", guarded.token(json!({ "exp": exp })));
+        let bearer = bearer.parse().unwrap();
+        request.metadata_mut().insert("authorization", bearer);
+        let mut stream = client.watch_sanctions(request).await.unwrap().into_inner();
+        let first = stream.message().await.unwrap().unwrap();
+        assert!(!first.changes.is_empty());
+        stream
+    };
+    // Nothing happens until the minute for clocks that differ is over, too.
+    let mut idle = watch(clock.now().seconds() - 57).await;
+    let ended = async {
+        while idle.message().await?.is_some() {}
+        Ok::<_, Status>(())
+    };
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(10), ended).await;
+    refused(ended.unwrap(), Code::Unauthenticated, "CREDENTIALS_INVALID");
+
+    // What happens after that is not told.
+    let mut busy = watch(clock.now().seconds() + 600).await;
+    clock.advance(std::time::Duration::from_secs(661));
+    let set = methods().into_iter();
+    let set = set.filter(|m| m.name.ends_with("CreateSanction")).last();
+    let set = set.unwrap();
+    guarded
+        .call(&set, &names, Some(&guarded.token(json!({}))))
+        .await
+        .unwrap();
+    let told = busy.message().await;
+    refused(told, Code::Unauthenticated, "CREDENTIALS_INVALID");
+}

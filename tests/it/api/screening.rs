@@ -145,6 +145,34 @@ async fn the_official_card_is_judged_by_whose_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_tap_leads_to_is_judged_like_the_card() {
+    let mut screen = Screen::start().await;
+    let (token, _) = screen.token().await;
+    let plan = screen.api.tap(&token).await.unwrap();
+    let uris: Vec<_> = plan.steps.into_iter().map(|step| step.uri).collect();
+    assert!(uris.len() == 2 && uris[0].starts_with("weixin://biz/ww/profile/https%3A%2F%2F"));
+    for uri in &uris {
+        for said in [uri.clone(), format!("点这里看看 {uri}。")] {
+            let items = ["merchants/klook", "", "merchants/other"].map(|m| text(&said, m));
+            let verdicts = screen.verdicts(items.to_vec()).await;
+            let expected = [Verdict::Allow, Verdict::Review, Verdict::Block];
+            assert_eq!(verdicts, expected, "{said}");
+        }
+    }
+    // Only as it is made for this card, whole and alone.
+    let scheme = &uris[0];
+    for said in [
+        scheme.replacen("%2Fca%2F", "%2Fca%2Fx", 1),
+        scheme.replacen("profile", "profiles", 1),
+        format!("{scheme}%26u%3Dhttps%3A%2F%2Fevil.example.com"),
+        format!("{scheme} 或者加薇信 klook_lily88"),
+    ] {
+        let verdicts = screen.verdicts(vec![text(&said, "merchants/klook")]).await;
+        assert_eq!(verdicts, [Verdict::Block], "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_hides_no_other_address_and_no_other_words() {
     let mut screen = Screen::start().await;
     let (token, uri) = screen.token().await;
@@ -281,6 +309,39 @@ async fn texts_of_a_card_may_ask_but_carry_no_contact() {
         ..text("添加企业微信领优惠", "")
     };
     assert_eq!(screen.verdicts(vec![place]).await, [Verdict::Allow]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_of_a_card_carry_no_contact_between_them() {
+    let mut screen = Screen::start().await;
+    let card = screen.api.get("main").await.unwrap();
+    for (texts, field) in [
+        (["薇信号", "klook_lily88", ""], "card.display_name"),
+        (["客路", "薇信号", "lily_88"], "card.headline"),
+        (["客路 138", "0013 8765", ""], "card.display_name"),
+        (["客路", "每日营业", "微信客服"], ""),
+        (["Harbor Tours 港湾", "每日 9:00-21:00", "企微"], ""),
+        (["Coca-Cola", "添加企业微信领优惠", "加微信"], ""),
+    ] {
+        let [display_name, headline, label] = texts.map(ToOwned::to_owned);
+        let mut written = pb::Card {
+            display_name,
+            headline,
+            etag: String::new(),
+            ..card.clone()
+        };
+        written.contacts[0].label = label;
+        let paths = ["display_name", "headline", "contacts"];
+        let answer = screen.api.update(written, &paths).await;
+        if field.is_empty() {
+            answer.unwrap();
+            continue;
+        }
+        let status = refused(answer, Code::InvalidArgument, "CONTENT_DIVERSION");
+        assert_eq!(crate::support::fields(&status), [field], "{texts:?}");
+        let info = tonic_types::StatusExt::get_details_error_info(&status).unwrap();
+        assert!(!info.metadata["rule"].is_empty() && !info.metadata["points"].is_empty());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

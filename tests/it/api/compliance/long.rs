@@ -14,8 +14,6 @@ fn longest() -> pb::Sanction {
         channels: vec![pb::sanction::Channel::Search.into()],
         reason: wide(0),
         evidence: (0..10).map(wide).collect(),
-        violation: violation_name("v"),
-        rule: String::new(),
         ..cases::sanction(Kind::ItemsBlocked)
     }
 }
@@ -29,9 +27,22 @@ async fn the_longest_sanctions_are_told_to_the_end(engine: Engine) {
         ..Default::default()
     });
     let before = before.await.unwrap().get_ref().revision;
+    let of_violation = || pb::Sanction {
+        violation: violation_name("v"),
+        rule: String::new(),
+        ..longest()
+    };
     // Their products alone are more than an answer may have.
     let many = 170;
-    for i in 0..many {
+    // The ladder set two.
+    for i in 0..98 {
+        api.set(&format!("s{i}"), of_violation()).await.unwrap();
+    }
+    let full = api.set("full", of_violation()).await;
+    let full = refused(full, Code::ResourceExhausted, "QUOTA_EXHAUSTED");
+    let info = full.get_details_error_info().unwrap();
+    assert_eq!(info.metadata["limit"], "100");
+    for i in 98..many {
         api.set(&format!("s{i}"), longest()).await.unwrap();
     }
     let watch = pb::WatchSanctionsRequest {
@@ -55,6 +66,5 @@ async fn the_longest_sanctions_are_told_to_the_end(engine: Engine) {
     assert_eq!(account.sanctions.len(), 100);
     api.appeal("a", against_violation("v")).await.unwrap();
     let upheld = api.uphold("a").await.unwrap();
-    // And what the ladder set.
-    assert_eq!(upheld.loss.unwrap().effects.len(), many + 2);
+    assert_eq!(upheld.loss.unwrap().effects.len(), 100);
 }
