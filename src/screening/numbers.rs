@@ -46,6 +46,8 @@ pub enum Shape {
     /// An area code and a number.
     Landline,
     Number,
+    /// A number told in words or in digits that are not ASCII.
+    Told,
 }
 
 /// One digit, and the solid characters it came from.
@@ -136,6 +138,11 @@ impl Digits {
             return;
         }
         let lookalike = mostly_digits(&chars);
+        if is_laced(&chars) {
+            let digits = chars.bytes().zip(run).filter(|(b, _)| b.is_ascii_digit());
+            let hit = |i: usize| Hit::new(i..i + 1);
+            return cells.extend(digits.map(|(b, i)| Cell::new(b - b'0', hit(i), false, false)));
+        }
         for (i, c) in run.zip(chars.chars()) {
             let hint = || {
                 looks_like(c)
@@ -255,6 +262,16 @@ fn mostly_digits(chars: &str) -> bool {
         .chars()
         .all(|c| c.is_ascii_digit() || looks_like(c).is_some());
     (digits > 0 && plain) || (chars.len() == MOBILE && digits >= 5 && alike)
+}
+
+/// A mobile number with a letter after every digit or so: `1a3b8c`.
+fn is_laced(chars: &str) -> bool {
+    let digits = chars.bytes().filter(u8::is_ascii_digit).count();
+    let single = !chars
+        .as_bytes()
+        .windows(2)
+        .any(|two| two.iter().all(u8::is_ascii_alphabetic));
+    digits == MOBILE && chars.len() > MOBILE + 5 && single
 }
 
 fn looks_like(c: char) -> Option<u32> {

@@ -51,7 +51,8 @@ impl Rulebook {
         };
         let inside = self.folded(&Folded::new(&self.folding, &plain.text), &mut work);
         let whole = Folded::new(&self.folding, text);
-        let outside = inside.into_iter().map(|finding| {
+        let mut findings = self.folded(&whole, &mut work);
+        findings.extend(inside.into_iter().map(|finding| {
             let span = plain.span(finding.span.clone());
             let excerpt = whole.excerpt(&span);
             Finding {
@@ -59,8 +60,8 @@ impl Rulebook {
                 excerpt,
                 ..finding
             }
-        });
-        (gravest(outside.collect()), work)
+        }));
+        (gravest(findings), work)
     }
 
     /// What a link or the content of a QR code is: at least `EXTERNAL_LINK` if it is a link off
@@ -159,6 +160,7 @@ impl Shape {
             numbers::Shape::Phone => Self::Phone,
             numbers::Shape::Landline => Self::Landline,
             numbers::Shape::Number => Self::Number,
+            numbers::Shape::Told => Self::Told,
         }
     }
 
@@ -168,6 +170,7 @@ impl Shape {
             handles::Shape::Word => Self::Word,
             handles::Shape::Mention => Self::Mention,
             handles::Shape::Pieces => Self::Pieces,
+            handles::Shape::Handle => Self::Handle,
         }
     }
 }

@@ -35,6 +35,9 @@ pub struct ListData {
     /// The syllables may stand apart: `wei xin`.
     #[serde(default)]
     pub apart: bool,
+    /// How much further than others it excuses.
+    #[serde(default)]
+    pub far: u32,
 }
 
 /// Which hits a hit hides.

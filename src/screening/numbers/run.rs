@@ -47,6 +47,7 @@ impl<'a> Run<'a> {
         }
         if found.len() == before {
             found.extend(self.number().map(|hit| (Shape::Number, hit)));
+            found.extend(self.told().map(|hit| (Shape::Told, hit)));
         }
     }
 
@@ -143,6 +144,19 @@ impl<'a> Run<'a> {
             }
         }
         groups
+    }
+
+    /// A number of seven digits or more, most of them told; counting is no number.
+    fn told(&self) -> Option<Hit> {
+        let told = self.cells.iter().filter(|cell| !cell.ascii && !cell.hint);
+        let counts = |five: &[Cell]| {
+            five.windows(2)
+                .all(|two| two[0].value + 1 == two[1].value || two[1].value + 1 == two[0].value)
+        };
+        let counted = self.cells.windows(5).any(counts);
+        (told.count() >= 5 && !counted && self.cells.len() >= 7)
+            .then(|| self.number())
+            .flatten()
     }
 
     fn number(&self) -> Option<Hit> {
