@@ -214,7 +214,10 @@ fn pieces(
             && end - start < MAX_PIECES
             && linked(text, &glued, &tokens[end - 1], &tokens[end]);
         if !goes_on {
+            let short = tokens[start].name.len() <= 2;
             found.extend(whole(text, &tokens[start..end]));
+            // The first may be a name of the app: `vx / mi / mi / 88`.
+            found.extend(whole(text, &tokens[start + usize::from(short)..end]));
             start = end;
         }
     }

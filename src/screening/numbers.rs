@@ -189,13 +189,12 @@ impl Digits {
         if matches!(text.solid(at), Some('个')) {
             let count = cells.last().filter(|cell| cell.hit.end as usize == at);
             let spelled = |i: usize| text.gap(i).is_empty() && !is_ascii(text, i);
-            let named = digit(at + 1).map(|(value, _)| (at + 1, value));
-            let named =
-                named.or_else(|| Some((at + 2, digit(at + 2).filter(|_| spelled(at + 2))?.0)));
-            if let (Some(count), Some((last, value))) = (count.copied(), named) {
+            let named = |i: usize| digit(i).map(|(value, hint)| (i, value, hint));
+            let named = named(at + 1).or_else(|| named(at + 2).filter(|_| spelled(at + 2)));
+            if let (Some(count), Some((last, value, hint))) = (count.copied(), named) {
                 cells.pop();
                 let hit = Hit::new(count.hit.start as usize..last + 1);
-                let cell = Cell::new(value, hit, false, false);
+                let cell = Cell::new(value, hit, false, count.hint && hint);
                 cells.extend(std::iter::repeat_n(cell, count.value.into()));
                 return last + 1;
             }

@@ -117,8 +117,10 @@ impl<'a> Run<'a> {
     /// A nought, then 10 to 12 digits in all, in at most three groups.
     fn landline(&self, at: usize) -> Option<usize> {
         let rest = &self.cells[at..];
-        let plain =
-            rest[0].value == 0 && (10..=12).contains(&rest.len()) && self.groups(rest).len() <= 3;
+        let plain = rest[0].value == 0
+            && !rest[0].hint
+            && (10..=12).contains(&rest.len())
+            && self.groups(rest).len() <= 3;
         (plain && self.is_even(rest)).then_some(rest.len())
     }
 
