@@ -20,7 +20,7 @@ pub enum Shape {
     Word,
     /// Anything Latin after an at sign.
     Mention,
-    /// With an underscore, which hardly anything else has.
+    /// With an underscore and a digit, which hardly anything else has.
     Handle,
     Pieces,
 }
@@ -188,8 +188,11 @@ fn shape(token: &Token) -> Option<Shape> {
 
 fn is_handle(name: &str) -> bool {
     let letters = name.bytes().filter(u8::is_ascii_alphabetic).count();
-    let sound = name.contains('_') && !name.contains(['.', '-']) && letters >= 2;
-    sound && LENGTH.contains(&name.chars().count())
+    let plain = name.contains('_') && !name.contains(['.', '-']);
+    plain
+        && letters >= 2
+        && name.contains(char::is_numeric)
+        && LENGTH.contains(&name.chars().count())
 }
 
 /// Two to five Latin runs with glue or a slash between each two, six characters in all.
