@@ -138,12 +138,16 @@ impl Digits {
             return;
         }
         let lookalike = mostly_digits(&chars);
-        if is_laced(&chars) {
-            let digits = chars.bytes().zip(run).filter(|(b, _)| b.is_ascii_digit());
-            let hit = |i: usize| Hit::new(i..i + 1);
-            return cells.extend(digits.map(|(b, i)| Cell::new(b - b'0', hit(i), false, false)));
-        }
+        let laced = is_laced(&chars);
         for (i, c) in run.zip(chars.chars()) {
+            if laced && c.is_ascii_alphabetic() {
+                // The letter counts as part of the digit before it.
+                cells
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|cell| cell.hit.end += 1);
+                continue;
+            }
             let hint = || {
                 looks_like(c)
                     .filter(|_| lookalike)
