@@ -103,13 +103,17 @@ impl<'a> Run<'a> {
             && self.is_even(cells)
     }
 
-    /// A plus sign and 8 to 15 digits.
+    /// A plus sign or two noughts, and 8 to 15 digits.
     fn is_abroad(&self, at: usize) -> bool {
         let first = self.cells[at].hit.start as usize;
         let rest = &self.cells[at..];
-        first > 0
-            && self.text.solid(first - 1) == Some('+')
-            && self.text.gap(first).is_empty()
+        let plus =
+            first > 0 && self.text.solid(first - 1) == Some('+') && self.text.gap(first).is_empty();
+        let noughts = self.starts(at, &[0, 0])
+            && self.groups(rest).len() > 1
+            && rest.len() > MOBILE
+            && rest[2].value != 0;
+        (plus || noughts)
             && (8..=15).contains(&rest.len())
             && (rest.len() >= 10 || rest[1..].iter().any(|cell| !cell.joined))
     }
@@ -133,7 +137,10 @@ impl<'a> Run<'a> {
         let mut gaps = cells[1..].iter().filter(|cell| !cell.joined);
         let gap = |cell: &Cell| self.text.gap(cell.hit.start as usize);
         let first = gaps.next().map(gap);
-        gaps.all(|cell| Some(gap(cell)) == first) || GROUPS.contains(&self.groups(cells).as_slice())
+        let groups = self.groups(cells);
+        gaps.all(|cell| Some(gap(cell)) == first)
+            || groups.len() == cells.len()
+            || GROUPS.contains(&groups.as_slice())
     }
 
     /// The lengths of the groups that digits come in.
