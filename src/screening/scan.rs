@@ -51,8 +51,7 @@ impl Rulebook {
         };
         let inside = self.folded(&Folded::new(&self.folding, &plain.text), &mut work);
         let whole = Folded::new(&self.folding, text);
-        let mut findings = self.folded(&whole, &mut work);
-        findings.extend(inside.into_iter().map(|finding| {
+        let outside = inside.into_iter().map(|finding| {
             let span = plain.span(finding.span.clone());
             let excerpt = whole.excerpt(&span);
             Finding {
@@ -60,8 +59,8 @@ impl Rulebook {
                 excerpt,
                 ..finding
             }
-        }));
-        (gravest(findings), work)
+        });
+        (gravest(outside.collect()), work)
     }
 
     /// What a link or the content of a QR code is: at least `EXTERNAL_LINK` if it is a link off

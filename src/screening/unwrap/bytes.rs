@@ -2,8 +2,8 @@
 
 /// Fewest bytes in a row that are a text.
 const FEWEST: usize = 6;
-/// Fewest letters in it.
-const LETTERS: usize = 2;
+/// Fewest letters in it: fewer come by chance, and the numbers may be somebody's.
+const LETTERS: usize = 4;
 
 /// What is told at `start`, and how many characters it takes; `None` in place of the text if
 /// these are numbers and no more. Links keep their percent signs.
@@ -37,7 +37,8 @@ fn percent(rest: &[char]) -> Option<(usize, Option<String>)> {
     let hex = |code: &&[char]| code.len() == 3 && code[0] == '%' && byte(&code[1..], 16).is_some();
     let codes = rest.chunks(3).take_while(hex);
     let bytes: Vec<u8> = codes.filter_map(|code| byte(&code[1..], 16)).collect();
-    (bytes.len() > 1).then(|| (bytes.len() * 3, text(&bytes)))
+    let text = || String::from_utf8(bytes.clone()).ok();
+    (bytes.len() > 1).then(|| (bytes.len() * 3, text()))
 }
 
 /// Bytes in a row, a blank or a comma between each two, in tens, sixteens or twos.
