@@ -62,7 +62,10 @@ impl Folding {
         if is_silent(c) {
             return;
         }
-        if let Some(letter) = boxed_letter(c).or_else(|| boxed_digit(c)) {
+        if let Some(letter) = boxed_letter(c)
+            .or_else(|| boxed_digit(c))
+            .or_else(|| foreign_digit(c))
+        {
             return out(letter);
         }
         for c in c.nfkc().filter(|&c| !is_combining_mark(c)) {
@@ -122,6 +125,17 @@ fn boxed_letter(c: char) -> Option<char> {
         _ => return None,
     };
     char::from_u32(c as u32 - first + 'a' as u32)
+}
+
+/// Noughts of other scripts, each followed by the other nine digits.
+const NOUGHTS: [u32; 18] = [
+    0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xe50,
+    0xed0, 0xf20, 0x1040, 0x17e0, 0x1810,
+];
+
+fn foreign_digit(c: char) -> Option<char> {
+    let nought = NOUGHTS.into_iter().rfind(|&nought| nought <= c as u32)?;
+    char::from_digit(c as u32 - nought, 10)
 }
 
 /// Digits in filled or double circles, which NFKC leaves alone too.

@@ -20,6 +20,8 @@ pub enum Shape {
     Word,
     /// Anything Latin after an at sign.
     Mention,
+    /// With an underscore and a digit, which hardly anything else has.
+    Handle,
     Pieces,
 }
 
@@ -42,6 +44,8 @@ pub fn search(text: &Folded, digits: &Digits, glue: &[Hit], work: &mut Work) -> 
         let at = token.line.start.checked_sub(1).map(|i| text.line()[i]);
         if at == Some('@') && token.name.len() >= 4 {
             found.push((Shape::Mention, hit));
+        } else if is_handle(&token.name) {
+            found.push((Shape::Handle, hit));
         }
     }
     found.extend(pieces(text, &tokens, glue, work).map(|hit| (Shape::Pieces, hit)));
@@ -169,7 +173,8 @@ fn shape(token: &Token) -> Option<Shape> {
     let name = &token.name;
     let letters = name.chars().filter(char::is_ascii_alphabetic).count();
     let length = name.chars().count();
-    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || letters < 2 {
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic()) || is_handle(name);
+    if !begins || letters < 2 {
         return None;
     }
     if token.spelled && length >= 4 {
@@ -179,6 +184,15 @@ fn shape(token: &Token) -> Option<Shape> {
         return Some(Shape::Word);
     }
     (LENGTH.contains(&length) && letters < length).then_some(Shape::Id)
+}
+
+fn is_handle(name: &str) -> bool {
+    let letters = name.bytes().filter(u8::is_ascii_alphabetic).count();
+    let plain = name.contains('_') && !name.contains(['.', '-']);
+    plain
+        && letters >= 2
+        && name.contains(char::is_numeric)
+        && LENGTH.contains(&name.chars().count())
 }
 
 /// Two to five Latin runs with glue or a slash between each two, six characters in all.
@@ -203,7 +217,10 @@ fn pieces(
             && end - start < MAX_PIECES
             && linked(text, &glued, &tokens[end - 1], &tokens[end]);
         if !goes_on {
+            let short = tokens[start].name.len() <= 2;
             found.extend(whole(text, &tokens[start..end]));
+            // The first may be a name of the app: `vx / mi / mi / 88`.
+            found.extend(whole(text, &tokens[start + usize::from(short)..end]));
             start = end;
         }
     }

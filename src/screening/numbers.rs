@@ -46,6 +46,8 @@ pub enum Shape {
     /// An area code and a number.
     Landline,
     Number,
+    /// A number told in words or in digits that are not ASCII.
+    Told,
 }
 
 /// One digit, and the solid characters it came from.
@@ -136,7 +138,16 @@ impl Digits {
             return;
         }
         let lookalike = mostly_digits(&chars);
+        let laced = is_laced(&chars);
         for (i, c) in run.zip(chars.chars()) {
+            if laced && c.is_ascii_alphabetic() {
+                // The letter counts as part of the digit before it.
+                cells
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|cell| cell.hit.end += 1);
+                continue;
+            }
             let hint = || {
                 looks_like(c)
                     .filter(|_| lookalike)
@@ -182,13 +193,12 @@ impl Digits {
         if matches!(text.solid(at), Some('个')) {
             let count = cells.last().filter(|cell| cell.hit.end as usize == at);
             let spelled = |i: usize| text.gap(i).is_empty() && !is_ascii(text, i);
-            let named = digit(at + 1).map(|(value, _)| (at + 1, value));
-            let named =
-                named.or_else(|| Some((at + 2, digit(at + 2).filter(|_| spelled(at + 2))?.0)));
-            if let (Some(count), Some((last, value))) = (count.copied(), named) {
+            let named = |i: usize| digit(i).map(|(value, hint)| (i, value, hint));
+            let named = named(at + 1).or_else(|| named(at + 2).filter(|_| spelled(at + 2)));
+            if let (Some(count), Some((last, value, hint))) = (count.copied(), named) {
                 cells.pop();
                 let hit = Hit::new(count.hit.start as usize..last + 1);
-                let cell = Cell::new(value, hit, false, false);
+                let cell = Cell::new(value, hit, false, count.hint && hint);
                 cells.extend(std::iter::repeat_n(cell, count.value.into()));
                 return last + 1;
             }
@@ -255,6 +265,16 @@ fn mostly_digits(chars: &str) -> bool {
         .chars()
         .all(|c| c.is_ascii_digit() || looks_like(c).is_some());
     (digits > 0 && plain) || (chars.len() == MOBILE && digits >= 5 && alike)
+}
+
+/// A mobile number with a letter after every digit or so: `1a3b8c`.
+fn is_laced(chars: &str) -> bool {
+    let digits = chars.bytes().filter(u8::is_ascii_digit).count();
+    let single = !chars
+        .as_bytes()
+        .windows(2)
+        .any(|two| two.iter().all(u8::is_ascii_alphabetic));
+    digits == MOBILE && chars.len() > MOBILE + 5 && single
 }
 
 fn looks_like(c: char) -> Option<u32> {

@@ -40,21 +40,25 @@ pub enum Shape {
     Word,
     Mention,
     Pieces,
+    Handle,
     Phone,
     Landline,
     Number,
+    Told,
     Link,
     Passphrase,
 }
 
-const SHAPES: [(&str, Shape); 9] = [
+const SHAPES: [(&str, Shape); 11] = [
     ("id", Shape::Id),
     ("word", Shape::Word),
     ("mention", Shape::Mention),
     ("pieces", Shape::Pieces),
+    ("handle", Shape::Handle),
     ("phone", Shape::Phone),
     ("landline", Shape::Landline),
     ("number", Shape::Number),
+    ("told", Shape::Told),
     ("link", Shape::Link),
     ("passphrase", Shape::Passphrase),
 ];
@@ -177,6 +181,9 @@ fn check(file: &str, data: &File, ids: &mut HashSet<String>) -> Result<(), Ruleb
         if list.terms.is_empty() || list.terms.iter().any(|term| term.trim().is_empty()) {
             return refuse(name, "has an empty pattern, or none");
         }
+        if list.far > LONGEST {
+            return refuse(name, "has a window wider than 48");
+        }
     }
     for rule in &data.rules {
         if !(1..=MAX_PARTS).contains(&rule.all.len()) {
@@ -224,7 +231,17 @@ fn compile(data: File, own_hosts: &[String]) -> Result<Rulebook, (String, String
     let mut rules = Vec::new();
     for rule in data.rules {
         let all = sources.all(&rule.all).map_err(at(&rule.id))?;
-        let none = sources.all(&rule.none).map_err(at(&rule.id))?;
+        let mut none = Vec::new();
+        for name in &rule.none {
+            let far = data.lists.get(name).map_or(0, |list| list.far);
+            none.push((sources.find(name), rule.beside + far));
+        }
+        none.extend(rule.against.iter().map(|name| (sources.find(name), 1)));
+        let none = none
+            .into_iter()
+            .map(|(source, reach)| Ok((source?, reach)))
+            .collect::<Result<_, String>>()
+            .map_err(at(&rule.id))?;
         let names = rule.all.iter().flat_map(|part| part.split('|'));
         let shaped = |name: &str| SHAPES.iter().any(|(shape, _)| *shape == name.trim());
         rules.push(Rule {

@@ -33,6 +33,9 @@ pub struct RuleData {
     /// How near "beside" is.
     #[serde(default = "beside")]
     pub beside: u32,
+    /// Nothing of these right against it.
+    #[serde(default)]
+    pub against: Vec<String>,
 }
 
 fn beside() -> u32 {
@@ -44,7 +47,8 @@ fn beside() -> u32 {
 pub struct Rule {
     pub data: RuleData,
     pub all: Vec<Source>,
-    pub none: Vec<Source>,
+    /// What excuses it, and from how far.
+    pub none: Vec<(Source, u32)>,
     /// Whether a shape is among its parts: an ID, a number, a link.
     pub carries: bool,
 }
@@ -56,7 +60,11 @@ impl Rule {
             .iter()
             .map(|&s| Cursor::new(hits.of(s)))
             .collect();
-        let mut none: Vec<Cursor> = self.none.iter().map(|&s| Cursor::new(hits.of(s))).collect();
+        let mut none: Vec<(Cursor, u32)> = self
+            .none
+            .iter()
+            .map(|&(source, reach)| (Cursor::new(hits.of(source)), reach))
+            .collect();
         let mut found = Vec::new();
         for &anchor in hits.of(self.all[0]) {
             work.step(1);
@@ -96,13 +104,18 @@ impl Rule {
         anchor.end.saturating_sub(LONGEST * 4)
     }
 
-    fn excused(&self, anchor: Hit, whole: Hit, none: &mut [Cursor], work: &mut Work) -> bool {
-        let beside = self.data.beside;
-        none.iter_mut().any(|cursor| {
+    fn excused(
+        &self,
+        anchor: Hit,
+        whole: Hit,
+        none: &mut [(Cursor, u32)],
+        work: &mut Work,
+    ) -> bool {
+        none.iter_mut().any(|(cursor, reach)| {
             cursor
-                .between(self.floor(anchor), whole.end + beside)
+                .between(self.floor(anchor), whole.end + *reach)
                 .inspect(|_| work.step(1))
-                .any(|hit| hit.end + beside > whole.start)
+                .any(|hit| hit.end + *reach > whole.start)
         })
     }
 }

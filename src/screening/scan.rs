@@ -159,6 +159,7 @@ impl Shape {
             numbers::Shape::Phone => Self::Phone,
             numbers::Shape::Landline => Self::Landline,
             numbers::Shape::Number => Self::Number,
+            numbers::Shape::Told => Self::Told,
         }
     }
 
@@ -168,6 +169,7 @@ impl Shape {
             handles::Shape::Word => Self::Word,
             handles::Shape::Mention => Self::Mention,
             handles::Shape::Pieces => Self::Pieces,
+            handles::Shape::Handle => Self::Handle,
         }
     }
 }

@@ -35,6 +35,9 @@ pub struct ListData {
     /// The syllables may stand apart: `wei xin`.
     #[serde(default)]
     pub apart: bool,
+    /// How much further than others it excuses.
+    #[serde(default)]
+    pub far: u32,
 }
 
 /// Which hits a hit hides.
@@ -214,7 +217,9 @@ impl Term {
         }
         let digit = |at| text.solid(at).is_some_and(|c: char| c.is_ascii_digit());
         let parts = digit(end) && !digit(end - 1);
-        (self.tail > 1 && parts) || (self.opens && run)
+        // `v xmoon88` is a V and a name, not a VX and another one.
+        let whole = (end + 1 - self.tail..end).all(|i| text.gap(i).is_empty());
+        (self.tail > 1 && parts) || (self.opens && run && whole)
     }
 }
 

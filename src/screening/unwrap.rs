@@ -1,4 +1,7 @@
-//! Texts inside a text: base64 and Morse, put in plain where they stood.
+//! Texts inside a text: base64, Morse and characters told by their numbers, put in plain where
+//! they stood.
+
+mod bytes;
 
 use std::ops::Range;
 
@@ -69,33 +72,52 @@ impl Unwrapped {
     pub fn new(text: &str) -> Option<Self> {
         let mut plain = Self::default();
         let mut opened = false;
-        let mut start = 0;
         let signs = text
             .split(|c| !is_code(c))
             .filter(|word| morse(word).is_some());
         let telegraphs = signs.take(MORSE_WORDS).count() == MORSE_WORDS;
-        for word in text.split_inclusive(|c: char| !is_code(c)) {
-            let end = start + word.chars().count();
-            let code = word.trim_end_matches(|c| !is_code(c));
-            if let Some(inner) = base64(code).or_else(|| morse(code).filter(|_| telegraphs)) {
-                opened = true;
-                inner.chars().for_each(|c| plain.push(c, start..end));
-                if code.len() >= SHORTEST {
-                    plain.push(' ', start..end);
-                }
-            } else {
-                (start..)
-                    .zip(word.chars())
-                    .for_each(|(at, c)| plain.push(c, at..at + 1));
+        let chars: Vec<char> = text.chars().collect();
+        let mut start = 0;
+        while start < chars.len() {
+            if let Some((length, inner)) = bytes::read(&chars, start) {
+                opened |= inner.is_some();
+                plain.put(&chars, start..start + length, inner);
+                start += length;
+                continue;
             }
+            let rest = &chars[start..];
+            let length = rest.iter().take_while(|&&c| is_code(c)).count();
+            let code: String = rest[..length].iter().collect();
+            let inner = base64(&code).or_else(|| morse(&code).filter(|_| telegraphs));
+            opened |= inner.is_some();
+            let parted = inner.map(|inner| match length >= SHORTEST {
+                true => inner + " ",
+                false => inner,
+            });
+            let end = (start + length + 1).min(chars.len());
+            let end = if parted.is_some() || length == 0 {
+                end
+            } else {
+                start + length
+            };
+            plain.put(&chars, start..end, parted);
             start = end;
         }
         opened.then_some(plain)
     }
 
-    fn push(&mut self, c: char, from: Range<usize>) {
-        self.text.push(c);
-        self.from.push(from);
+    /// What was in a range, or the range as it is.
+    fn put(&mut self, chars: &[char], from: Range<usize>, inner: Option<String>) {
+        match inner {
+            Some(inner) => {
+                self.from.extend(inner.chars().map(|_| from.clone()));
+                self.text.push_str(&inner);
+            }
+            None => {
+                self.text.extend(&chars[from.clone()]);
+                self.from.extend(from.map(|at| at..at + 1));
+            }
+        }
     }
 
     /// A span of the plain text, not empty, as one of the original.

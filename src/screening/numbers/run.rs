@@ -47,6 +47,7 @@ impl<'a> Run<'a> {
         }
         if found.len() == before {
             found.extend(self.number().map(|hit| (Shape::Number, hit)));
+            found.extend(self.told().map(|hit| (Shape::Told, hit)));
         }
     }
 
@@ -102,13 +103,17 @@ impl<'a> Run<'a> {
             && self.is_even(cells)
     }
 
-    /// A plus sign and 8 to 15 digits.
+    /// A plus sign or two noughts, and 8 to 15 digits.
     fn is_abroad(&self, at: usize) -> bool {
         let first = self.cells[at].hit.start as usize;
         let rest = &self.cells[at..];
-        first > 0
-            && self.text.solid(first - 1) == Some('+')
-            && self.text.gap(first).is_empty()
+        let plus =
+            first > 0 && self.text.solid(first - 1) == Some('+') && self.text.gap(first).is_empty();
+        let noughts = self.starts(at, &[0, 0])
+            && self.groups(rest).len() > 1
+            && rest.len() > MOBILE
+            && rest[2].value != 0;
+        (plus || noughts)
             && (8..=15).contains(&rest.len())
             && (rest.len() >= 10 || rest[1..].iter().any(|cell| !cell.joined))
     }
@@ -116,8 +121,10 @@ impl<'a> Run<'a> {
     /// A nought, then 10 to 12 digits in all, in at most three groups.
     fn landline(&self, at: usize) -> Option<usize> {
         let rest = &self.cells[at..];
-        let plain =
-            rest[0].value == 0 && (10..=12).contains(&rest.len()) && self.groups(rest).len() <= 3;
+        let plain = rest[0].value == 0
+            && !rest[0].hint
+            && (10..=12).contains(&rest.len())
+            && self.groups(rest).len() <= 3;
         (plain && self.is_even(rest)).then_some(rest.len())
     }
 
@@ -130,7 +137,10 @@ impl<'a> Run<'a> {
         let mut gaps = cells[1..].iter().filter(|cell| !cell.joined);
         let gap = |cell: &Cell| self.text.gap(cell.hit.start as usize);
         let first = gaps.next().map(gap);
-        gaps.all(|cell| Some(gap(cell)) == first) || GROUPS.contains(&self.groups(cells).as_slice())
+        let groups = self.groups(cells);
+        gaps.all(|cell| Some(gap(cell)) == first)
+            || groups.len() == cells.len()
+            || GROUPS.contains(&groups.as_slice())
     }
 
     /// The lengths of the groups that digits come in.
@@ -143,6 +153,19 @@ impl<'a> Run<'a> {
             }
         }
         groups
+    }
+
+    /// A number of seven digits or more, most of them told; counting is no number.
+    fn told(&self) -> Option<Hit> {
+        let told = self.cells.iter().filter(|cell| !cell.ascii && !cell.hint);
+        let counts = |five: &[Cell]| {
+            five.windows(2)
+                .all(|two| two[0].value + 1 == two[1].value || two[1].value + 1 == two[0].value)
+        };
+        let counted = self.cells.windows(5).any(counts);
+        (told.count() >= 5 && !counted && self.cells.len() >= 7)
+            .then(|| self.number())
+            .flatten()
     }
 
     fn number(&self) -> Option<Hit> {

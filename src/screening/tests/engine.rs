@@ -75,9 +75,51 @@ fn digits_are_read_however_they_are_told() {
         "138零零零零qiqiba八",
         "139四个鸡蛋6688",
         "幺七七～洞洞洞洞～拐拐勾勾",
+        "١٣٨٠٠٠٠٧٧٨٩",
+        "1k3w8r0t0y0u0p7m7n8b9",
+        "1, 3 8, 0, 0 0 0, 7 7, 8 9",
+        "0044 7700 900 321",
     ] {
         let findings = BOOK.text(text);
         let found = findings.first().map(|finding| finding.category);
         assert_eq!(found, Some(Category::Phone), "{text}");
     }
+}
+
+#[test]
+fn characters_told_by_their_numbers_are_read() {
+    for text in [
+        r"\u52a0\u5fae\u4fe1 lulu_0909",
+        "&#24494;&#20449; lulu_0909",
+        "%E5%BE%AE%E4%BF%A1 lulu_0909",
+        "119 120 58 108 117 108 117 48 57 48 57",
+        "77 78 3a 6c 75 6c 75 30 39 30 39",
+    ] {
+        let findings = BOOK.text(text);
+        let found = |finding: &Finding| finding.category == Category::WechatId;
+        assert!(findings.iter().any(found), "{text}: {findings:?}");
+    }
+}
+
+#[test]
+fn numbers_that_spell_nothing_stay_numbers() {
+    let found = BOOK.text("电话 13 80 00 07 78 9");
+    assert_eq!(
+        found.first().map(|finding| finding.category),
+        Some(Category::Phone)
+    );
+    assert_eq!(BOOK.text("今年每月用电 87 88 58 109 97 111 度"), []);
+}
+
+#[test]
+fn who_tells_of_crooks_is_heard_from_afar() {
+    let told = "换个软件说，要我先付定金，合同拍得很糊，我直接报警了";
+    assert_eq!(BOOK.text(told), []);
+    assert_ne!(BOOK.text("换个软件说，合同拍给你"), []);
+}
+
+#[test]
+fn an_amount_right_against_a_number_is_none_of_somebody() {
+    assert_eq!(BOOK.text("Q 200012元"), []);
+    assert_ne!(BOOK.text("Q 200001234 头像五元一张"), []);
 }

@@ -8,7 +8,7 @@ terms = ["然后"]
 "#;
 
 /// `(what is added to a sound file, whom the refusal names, what it says)`.
-const BROKEN: [(&str, &str, &str); 10] = [
+const BROKEN: [(&str, &str, &str); 11] = [
     (
         "[lists.word]\nwhy = \"x\"\nterms = [\"\"]",
         "word",
@@ -33,6 +33,11 @@ const BROKEN: [(&str, &str, &str); 10] = [
         "[lists.word]\nwhy = \"x\"\nterms = [\"。\"]",
         "word",
         "empty or too long",
+    ),
+    (
+        "[lists.word]\nwhy = \"x\"\nterms = [\"a\"]\nfar = 49",
+        "word",
+        "wider than 48",
     ),
     ("RULE\nall = []", "odd", "one to four parts"),
     ("RULE\nall = [\"none\"]", "odd", "no list or shape"),
