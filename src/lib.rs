@@ -8,7 +8,8 @@
 //!                      ├─► worker ────┘        ├─► store ──► domain
 //!                      └─► config              ├─► keys ───► domain
 //!                                              ├─► screening
-//!                                              └─► wecom ──► domain
+//!                                              ├─► wecom ──► domain
+//!                                              └─► events
 //! ```
 //!
 //! | floor | holds |
@@ -22,7 +23,8 @@
 //! | `src/keys` | the key ring: seals contacts and tokens |
 //! | `src/screening` | what a text or picture leads to: folding, terms, shapes, rules as data, QR codes; knows nothing of ours |
 //! | `src/wecom` | the one remote: its client, the envelope of its callbacks, and a fake of it for tests and the demo |
-//! | `src/worker` | loops beside the calls: the sweep, T+1, callbacks, acquisition links, roll-ups, exposures, the feed of sanctions, screening's rules |
+//! | `src/events` | the way outward: a stream of NATS JetStream, and the CloudEvents in it |
+//! | `src/worker` | loops beside the calls: the sweep, T+1, callbacks, acquisition links, roll-ups, exposures, the feed of sanctions, screening's rules, what is told outward |
 //! | `src/server` | the composition root: sockets, TLS, callers' keys, health, shutdown, the demo |
 //! | `src/config` | settings; `default.toml` is their manual |
 //! | `src/cli` | the commands and their exit codes |
@@ -31,14 +33,16 @@
 //! Who knows a noun knows its files: `proto/mingpian/v1/card.proto`, `src/api/cards.rs`,
 //! `src/app/cards.rs`, `src/domain/card.rs`, `src/store/cards.rs`, `tests/it/api/cards.rs`.
 //!
-//! Four sentences hold the walls, and `tests/it/architecture.rs` says them: `pb` is named only
+//! A few sentences hold the walls, and `tests/it/architecture.rs` says them: `pb` is named only
 //! in `api`; `sea_orm` only in `store`; `tonic::Status` only in `api`; `reqwest` only in
-//! `wecom` and where the callers' keys are fetched. `domain` and `screening` import nothing of ours.
+//! `wecom` and where the callers' keys are fetched; `async_nats` only in `events`. `domain`,
+//! `screening` and `events` import nothing of ours.
 
 pub mod api;
 pub mod app;
 pub mod config;
 pub mod domain;
+pub mod events;
 pub mod http;
 pub mod keys;
 pub mod screening;

@@ -20,7 +20,7 @@ pub mod status;
 mod wecom;
 mod wire;
 
-pub use router::{SERVICES, open, services};
+pub use router::{SERVICES, mounted, open, services};
 
 /// Generated from `proto/`, with its packages as modules.
 mod generated {

@@ -50,8 +50,19 @@ const OPEN_REQUEST_BYTES: usize = 4 * 1024;
 /// fit, and half as much again.
 const IMPORT_REQUEST_BYTES: usize = 256 * 1024;
 
-/// The services. A request may have `max_request` bytes, an answer `max_response`.
-pub fn services(app: &App, max_request: usize, max_response: usize) -> Router {
+/// The services that a replica has: all, where it serves; else the one that takes events in, or
+/// none.
+pub fn mounted(serves: bool, intake: bool) -> &'static [&'static str] {
+    match (serves, intake) {
+        (true, _) => SERVICES,
+        (false, true) => &[MeasurementServiceServer::<Measurement>::NAME],
+        (false, false) => &[],
+    }
+}
+
+/// The services that are mounted. A request may have `max_request` bytes, an answer
+/// `max_response`.
+pub fn services(app: &App, serves: bool, max_request: usize, max_response: usize) -> Router {
     macro_rules! limited {
         ($server:ident($service:expr)) => {
             $server::new($service)
@@ -61,24 +72,31 @@ pub fn services(app: &App, max_request: usize, max_response: usize) -> Router {
                 .send_compressed(Gzip)
         };
     }
-    Routes::new(limited!(CardServiceServer(Cards(app.clone()))))
-        .add_service(limited!(PlacementServiceServer(Placements(app.clone()))))
-        .add_service(limited!(ServingServiceServer(Serving(app.clone()))))
-        .add_service(limited!(LinkServiceServer(Links(app.clone()))))
-        .add_service(limited!(ProgramServiceServer(Programs(app.clone()))))
-        .add_service(limited!(WecomServiceServer(Wecom(app.clone()))))
-        .add_service(
-            limited!(ComplianceServiceServer(Compliance(app.clone())))
-                .max_decoding_message_size(max_request.max(SCREEN_REQUEST_BYTES)),
-        )
-        .add_service(
+    let mut routes = Routes::default();
+    if serves || app.rules.intake {
+        routes = routes.add_service(
             limited!(MeasurementServiceServer(Measurement(app.clone())))
                 .max_decoding_message_size(max_request.max(INGEST_REQUEST_BYTES)),
-        )
-        .add_service(
-            limited!(EligibilityServiceServer(Eligibilities::new(app.clone())))
-                .max_decoding_message_size(max_request.max(IMPORT_REQUEST_BYTES)),
-        )
+        );
+    }
+    if serves {
+        routes = routes
+            .add_service(limited!(CardServiceServer(Cards(app.clone()))))
+            .add_service(limited!(PlacementServiceServer(Placements(app.clone()))))
+            .add_service(limited!(ServingServiceServer(Serving(app.clone()))))
+            .add_service(limited!(LinkServiceServer(Links(app.clone()))))
+            .add_service(limited!(ProgramServiceServer(Programs(app.clone()))))
+            .add_service(limited!(WecomServiceServer(Wecom(app.clone()))))
+            .add_service(
+                limited!(ComplianceServiceServer(Compliance(app.clone())))
+                    .max_decoding_message_size(max_request.max(SCREEN_REQUEST_BYTES)),
+            )
+            .add_service(
+                limited!(EligibilityServiceServer(Eligibilities::new(app.clone())))
+                    .max_decoding_message_size(max_request.max(IMPORT_REQUEST_BYTES)),
+            );
+    }
+    routes
         .prepare()
         .into_axum_router()
 }

@@ -26,7 +26,7 @@ pub const fn code(reason: Reason) -> Code {
         PermissionDenied => Code::PermissionDenied,
         FieldInvalid | PageTokenInvalid | RequestIdReused | ContentDiversion | TokenMalformed
         | TokenForged => Code::InvalidArgument,
-        MethodUnknown => Code::Unimplemented,
+        MethodUnknown | RoleMissing => Code::Unimplemented,
         CardNotFound
         | PlacementNotFound
         | LinkNotFound

@@ -9,7 +9,7 @@ use super::{App, Result};
 use crate::{
     domain::{
         Event, Link, Merchant, Micros, Origin, Placement, PlacementName, Reason, Refusal, Stage,
-        Surface, TapToken, Touch,
+        Surface, TapToken, Telling, Touch, telling::Pseudonyms,
     },
     store::{Touched, Tx},
 };
@@ -69,6 +69,9 @@ impl App {
     /// Takes in a batch, by place. An event that names what is not there is rejected, the others
     /// go in.
     pub async fn ingest(&self, drafts: Vec<(usize, EventDraft)>) -> Result<Ingested> {
+        if !self.rules.intake {
+            return Err(not_here().into());
+        }
         let named = self.named(&drafts).await?;
         let mut ingested = Ingested::default();
         let mut events = Vec::with_capacity(drafts.len());
@@ -81,19 +84,26 @@ impl App {
                 }
             }
         }
-        ingested.accepted = self.keep_events_once(&events).await?;
+        ingested.accepted = self.keep_events_once(&events, None).await?;
         ingested.duplicates = events.len() as u64 - ingested.accepted;
         Ok(ingested)
     }
 
     /// A tap, once however often it is told of.
-    pub(super) async fn record_tap(&self, event: Event) -> Result<()> {
-        self.keep_events_once(&[event]).await?;
+    pub(super) async fn record_tap(&self, event: Event, placement: &Placement) -> Result<()> {
+        let merchant = event.merchant.id();
+        let viewer = event.viewer.map(|hash| self.keys.viewer_of(merchant, hash));
+        let who = Pseudonyms {
+            viewer,
+            contact: None,
+        };
+        let telling = Telling::tap(&event, placement, who);
+        self.keep_events_once(&[event], Some(telling)).await?;
         Ok(())
     }
 
-    /// Keeps events; how many are new.
-    async fn keep_events_once(&self, events: &[Event]) -> Result<u64> {
+    /// Keeps events; how many are new. Any new one is told of.
+    async fn keep_events_once(&self, events: &[Event], told: Option<Telling>) -> Result<u64> {
         if events.is_empty() {
             return Ok(0);
         }
@@ -108,6 +118,7 @@ impl App {
                 }
             }
             touches.queue(&tx, now).await?;
+            tx.tell(told).await?;
         }
         tx.commit().await?;
         Ok(new)
@@ -209,6 +220,11 @@ impl Named {
         touch.placement = name.id().to_owned();
         Ok(touch)
     }
+}
+
+fn not_here() -> Refusal {
+    let message = "this replica takes no events in; send them to one whose roles have intake";
+    Refusal::new(Reason::RoleMissing, message).with("role", "intake")
 }
 
 /// Of a capsule, its note's id.

@@ -19,6 +19,7 @@ mod exposures;
 mod funnel;
 mod links;
 mod openings;
+mod outbox;
 mod papers;
 mod placements;
 mod preview;
@@ -64,6 +65,7 @@ pub use explain::{Explanation, Line, Subject};
 pub use exposures::Exposures;
 pub use funnel::{Funnel, FunnelRow, RolledUp, rebuild_funnel};
 pub use links::LinkDraft;
+pub use outbox::{Outlet, Told, Untold};
 pub use papers::Papers;
 pub use placements::{PlacementChanges, PlacementDraft};
 pub use preview::{Preview, Sample};
@@ -154,6 +156,10 @@ pub struct Rules {
     pub withheld_under: i64,
     /// What a new experiment is to show, in percent.
     pub minimal_lift_percent: u8,
+    /// How long what was told outward is kept, to be told again.
+    pub keep_outbox: Duration,
+    /// Whether this replica takes events in.
+    pub intake: bool,
     /// What links begin with, without a slash at the end.
     pub public_url: String,
 }

@@ -34,6 +34,7 @@ impl App {
         tx.commit().await?;
         self.forget_callbacks(now).await?;
         self.keep_events(now).await?;
+        self.forget_outbox(now).await?;
         Ok(purged)
     }
 

@@ -87,7 +87,7 @@ impl App {
             note: events::note(&placement),
             channel,
         };
-        let recorded = self.record_tap(Event {
+        let event = Event {
             id: event_id,
             stage: Stage::Tap,
             merchant: placement.name.merchant().clone(),
@@ -98,8 +98,8 @@ impl App {
             conversation: String::new(),
             bot: matches!(tapper, Tapper::Bot),
             attributes: String::new(),
-        });
-        match recorded.await {
+        };
+        match self.record_tap(event, &placement).await {
             // Who taps does not stand behind who writes.
             Err(Error::Store(error)) if error.is_conflict() || error.is_unavailable() => {
                 tracing::warn!(%event_id, %error, "a tap is not recorded");

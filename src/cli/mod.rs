@@ -124,6 +124,13 @@ struct Layers {
     /// file, where other users of the machine do not see it.
     #[arg(long, value_name = "URL")]
     store_url: Option<String>,
+    /// nats://…: tell a stream of NATS JetStream what changes, as CloudEvents.
+    #[arg(long, value_name = "URL")]
+    events_url: Option<String>,
+    /// What this replica does, with commas between: serve, intake, rollup, publish, jobs. All of
+    /// it without the flag.
+    #[arg(long, value_name = "ROLES")]
+    roles: Option<String>,
 }
 
 impl Layers {
@@ -134,6 +141,8 @@ impl Layers {
             http_listen: self.http_listen,
             admin_listen: self.admin_listen,
             store_url: self.store_url,
+            events_url: self.events_url,
+            roles: self.roles,
         })
     }
 }
@@ -198,6 +207,7 @@ mod tests {
         Cli::command().debug_assert();
         for line in [
             "serve --demo --config f --grpc-listen a --http-listen b --admin-listen c --store-url d",
+            "serve --events-url nats://a --roles intake,rollup",
             "migrate",
             "rebuild-funnel --store-url d",
             "import-spend f.csv --complete --store-url d",

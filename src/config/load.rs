@@ -28,6 +28,8 @@ pub struct Flags {
     pub http_listen: Option<String>,
     pub admin_listen: Option<String>,
     pub store_url: Option<String>,
+    pub events_url: Option<String>,
+    pub roles: Option<String>,
 }
 
 /// Why the settings are refused: the key, the reason, and where the value came from when that
@@ -143,6 +145,8 @@ fn layers(flags: &Flags, environment: HashMap<String, String>) -> Result<Config,
         .set_override_option("http_listen", flags.http_listen.clone())?
         .set_override_option("admin_listen", flags.admin_listen.clone())?
         .set_override_option("store_url", flags.store_url.clone())?
+        .set_override_option("events_url", flags.events_url.clone())?
+        .set_override_option("roles", flags.roles.clone())?
         .build()
 }
 

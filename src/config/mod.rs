@@ -3,11 +3,13 @@
 mod admin;
 mod auth;
 mod compliance;
+mod events;
 mod limits;
 mod load;
 mod log;
 mod measurement;
 mod nouns;
+mod roles;
 mod screening;
 mod store_url;
 mod tls;
@@ -26,11 +28,13 @@ use url::{Host, Url};
 pub use admin::Admin;
 pub use auth::{Auth, KeySource, Mode};
 pub use compliance::Compliance;
+pub use events::Events;
 pub use limits::{Limits, Store};
 pub use load::{DEFAULTS, Error, Flags, load};
 pub use log::{Format, Log, Telemetry};
 pub use measurement::Measurement;
 pub use nouns::{Cards, Links, Placements, Programs, Requests, Serving, Spend, Tokens, Wecom};
+pub use roles::{Role, Roles};
 pub use screening::Screening;
 pub use tls::Tls;
 
@@ -45,6 +49,10 @@ pub struct Settings {
     #[serde(serialize_with = "store_url::redacted")]
     store_url: SecretString,
     store_url_file: String,
+    #[serde(serialize_with = "events::redacted")]
+    events_url: SecretString,
+    events_url_file: String,
+    pub roles: Roles,
     public_url: String,
     keys_file: String,
     #[serde(deserialize_with = "value::word")]
@@ -63,6 +71,7 @@ pub struct Settings {
     pub links: Links,
     pub compliance: Compliance,
     pub measurement: Measurement,
+    pub events: Events,
     pub wecom: Wecom,
     pub tokens: Tokens,
     pub serving: Serving,
@@ -82,6 +91,11 @@ impl Settings {
     /// The store's URL; it may hold a password.
     pub fn store_url(&self) -> &SecretString {
         &self.store_url
+    }
+
+    /// Where NATS is, which is told what changes; `None`: nobody is. It may hold a password.
+    pub fn events_url(&self) -> Option<&SecretString> {
+        Some(&self.events_url).filter(|url| !url.expose_secret().is_empty())
     }
 
     /// What links to the public door begin with, without a slash at the end. `http_bound` is
@@ -131,6 +145,9 @@ impl Settings {
         if let Some(url) = read_secret("store_url_file", &self.store_url_file)? {
             self.store_url = url;
         }
+        if let Some(url) = read_secret("events_url_file", &self.events_url_file)? {
+            self.events_url = url;
+        }
         self.admin.read_secret()?;
         self.compliance.read_table()
     }
@@ -151,6 +168,10 @@ impl Settings {
         self.tls.check()?;
         self.admin.check(on_loopback(self.admin_listen))?;
         self.wecom.check()?;
+        if let Some(url) = self.events_url() {
+            events::check(url.expose_secret()).map_err(|why| Error::refused("events_url", why))?;
+        }
+        self.events.check()?;
         self.screening.check()?;
         self.log.check()?;
         self.telemetry.check()

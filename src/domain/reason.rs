@@ -30,6 +30,7 @@ reasons! {
     RequestIdReused = "REQUEST_ID_REUSED",
     ContentDiversion = "CONTENT_DIVERSION",
     MethodUnknown = "METHOD_UNKNOWN",
+    RoleMissing = "ROLE_MISSING",
     CardNotFound = "CARD_NOT_FOUND",
     PlacementNotFound = "PLACEMENT_NOT_FOUND",
     LinkNotFound = "LINK_NOT_FOUND",

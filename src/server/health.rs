@@ -10,7 +10,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{api, store::Store};
+use crate::store::Store;
 
 /// Between two looks at the store.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -22,13 +22,16 @@ const LOOK_FOR: Duration = Duration::from_secs(2);
 pub struct Health {
     reporter: HealthReporter,
     ready: watch::Sender<bool>,
+    /// Those that this replica has.
+    services: &'static [&'static str],
 }
 
 impl Health {
     /// Not serving yet.
-    pub async fn new(reporter: HealthReporter) -> Self {
+    pub async fn new(reporter: HealthReporter, services: &'static [&'static str]) -> Self {
         let health = Self {
             reporter,
+            services,
             ready: watch::Sender::new(false),
         };
         health.report(false).await;
@@ -58,7 +61,7 @@ impl Health {
         }
         self.report(false).await;
         close.cancelled().await;
-        for service in services() {
+        for service in self.services() {
             self.reporter.clear_service_status(service).await;
         }
     }
@@ -70,13 +73,13 @@ impl Health {
             ServingStatus::NotServing
         };
         self.ready.send_replace(serving);
-        for service in services() {
+        for service in self.services() {
             self.reporter.set_service_status(service, status).await;
         }
     }
-}
 
-/// Who has a health: each service, and the server as a whole.
-fn services() -> impl Iterator<Item = &'static str> {
-    api::SERVICES.iter().copied().chain([""])
+    /// Who has a health: each service, and the server as a whole.
+    fn services(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.services.iter().copied().chain([""])
+    }
 }

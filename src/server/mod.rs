@@ -33,9 +33,9 @@ use crate::{
         self,
         layers::{self, auth::AuthLayer, deadline::FED_MAX, metrics::Metrics},
     },
-    app::{self, Ambient, App, Rules, screening::Screener},
-    config::{Mode, Settings},
-    http, screening,
+    app::{self, Ambient, App, Outlet, Rules, screening::Screener},
+    config::{Mode, Role, Roles, Settings},
+    events, http, screening,
     store::{self, Store},
     telemetry, wecom, worker,
 };
@@ -52,6 +52,8 @@ pub struct Server {
     doors: Vec<Door>,
     health: Health,
     worker_metrics: worker::metrics::Metrics,
+    roles: Roles,
+    outlet: Option<Outlet>,
     jwks: Option<Arc<Jwks>>,
     tls: Option<Arc<Tls>>,
     drain: Duration,
@@ -120,6 +122,7 @@ pub async fn rebuild_funnel(settings: &Settings) -> anyhow::Result<usize> {
 /// The store of these settings, its schema up to date.
 pub async fn open_store(settings: &Settings, ambient: &Ambient) -> store::Result<Store> {
     let store = Store::open(&store_options(settings)).await?;
+    let store = store.telling(settings.events_url().is_some());
     store.migrate(ambient.now()).await?;
     Ok(store)
 }
@@ -159,11 +162,15 @@ impl Server {
         let public_metrics = http::metrics::Metrics::register(&mut registry);
         let worker_metrics = worker::metrics::Metrics::register(&mut registry);
         let (reporter, health_service) = tonic_health::server::health_reporter();
-        let health = Health::new(reporter).await;
+        let roles = settings.roles.clone();
+        let serves = roles.has(Role::Serve);
+        let mounted = api::mounted(serves, roles.has(Role::Intake));
+        let health = Health::new(reporter, mounted).await;
         let limits = &settings.limits;
         let grpc_routes = layers::stack(
             api::services(
                 &app,
+                serves,
                 limits.max_request_bytes(),
                 limits.max_response_bytes(),
             ),
@@ -184,12 +191,16 @@ impl Server {
             limits: connections(settings, protocol),
             routes,
         };
-        let public = http::public(
-            app.clone(),
-            limits.concurrency(),
-            limits.deadline(),
-            public_metrics,
-        );
+        let public = if serves {
+            http::public(
+                app.clone(),
+                limits.concurrency(),
+                limits.deadline(),
+                public_metrics,
+            )
+        } else {
+            Router::new()
+        };
         Ok(Self {
             app,
             grpc: grpc.local_addr()?,
@@ -202,6 +213,8 @@ impl Server {
             ],
             health,
             worker_metrics,
+            roles,
+            outlet: outlet(settings),
             jwks,
             tls,
             drain: limits.drain(),
@@ -216,23 +229,25 @@ impl Server {
         let (tasks, close) = (TaskTracker::new(), CancellationToken::new());
         let store = self.app.store.clone();
         tasks.spawn(self.health.follow(store, stop.clone(), close.clone()));
-        tasks.spawn(worker::sweep(self.app.clone(), stop.clone()));
-        tasks.spawn(worker::openings(self.app.clone(), stop.clone()));
-        tasks.spawn(worker::contact_events(
-            self.app.clone(),
-            self.worker_metrics.clone(),
-            stop.clone(),
-        ));
-        tasks.spawn(worker::exposures(self.app.clone(), stop.clone()));
-        tasks.spawn(worker::funnel(self.app.clone(), stop.clone()));
-        tasks.spawn(worker::rules(self.app.clone(), stop.clone()));
-        tasks.spawn(worker::sanctions(self.app.clone(), stop.clone()));
-        tasks.spawn(worker::errands(self.app.clone(), stop.clone()));
-        tasks.spawn(worker::sync(
-            self.app.clone(),
-            self.worker_metrics,
-            stop.clone(),
-        ));
+        let (app, metrics) = (|| self.app.clone(), || self.worker_metrics.clone());
+        if self.roles.has(Role::Serve) {
+            tasks.spawn(worker::exposures(app(), stop.clone()));
+            tasks.spawn(worker::rules(app(), stop.clone()));
+            tasks.spawn(worker::sanctions(app(), stop.clone()));
+        }
+        if self.roles.has(Role::Rollup) {
+            tasks.spawn(worker::funnel(app(), stop.clone()));
+        }
+        if self.roles.has(Role::Jobs) {
+            tasks.spawn(worker::sweep(app(), stop.clone()));
+            tasks.spawn(worker::openings(app(), stop.clone()));
+            tasks.spawn(worker::contact_events(app(), metrics(), stop.clone()));
+            tasks.spawn(worker::errands(app(), stop.clone()));
+            tasks.spawn(worker::sync(app(), metrics(), stop.clone()));
+        }
+        if let Some(outlet) = self.outlet.filter(|_| self.roles.has(Role::Publish)) {
+            tasks.spawn(worker::outbox(app(), outlet, metrics(), stop.clone()));
+        }
         if let Some(jwks) = self.jwks {
             let stop = stop.clone();
             tasks.spawn(async move { jwks.refresh(stop).await });
@@ -345,8 +360,23 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
         keep_events: settings.measurement.keep_events(),
         withheld_under: settings.measurement.withheld_under(),
         minimal_lift_percent: settings.measurement.minimal_lift_percent(),
+        keep_outbox: settings.events.keep(),
+        intake: settings.roles.has(Role::Intake),
         public_url: settings.public_url(http),
     }
+}
+
+/// Where what changes is told, if anywhere.
+fn outlet(settings: &Settings) -> Option<Outlet> {
+    let url = settings.events_url()?.clone();
+    let events = &settings.events;
+    Some(Outlet::new(events::Options {
+        url,
+        stream: events.stream().to_owned(),
+        prefix: events.subject_prefix().to_owned(),
+        keep: events.keep(),
+        replicas: events.replicas(),
+    }))
 }
 
 fn screener(settings: &Settings, http: SocketAddr) -> Result<Screener, screening::Broken> {

@@ -186,7 +186,7 @@ impl Reads {
 /// sea-orm-migration takes no lock: PostgreSQL gets one for the length of the transaction,
 /// SQLite's immediate transaction is one.
 /// The first time, it makes the default program.
-pub(super) async fn migrate(db: &DatabaseConnection, now: Micros) -> Result<()> {
+pub(super) async fn migrate(db: &DatabaseConnection, tells: bool, now: Micros) -> Result<()> {
     let tx = begin(db).await?;
     if tx.get_database_backend() == DbBackend::Postgres {
         // A first replica may migrate for longer than a call may take.
@@ -195,7 +195,7 @@ pub(super) async fn migrate(db: &DatabaseConnection, now: Micros) -> Result<()> 
         advisory_lock(&tx, MIGRATION_LOCK).await?;
     }
     Migrator::up(&tx, None).await?;
-    let tx = Db(tx);
+    let tx = Db(tx, tells);
     tx.make_event_days(now).await?;
     if tx.programs_page("", 1).await?.is_empty() {
         tx.insert_program(Program::default_at(now), SELF).await?;

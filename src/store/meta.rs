@@ -1,6 +1,9 @@
-//! What the store knows of itself: under which keys it is sealed.
+//! What the store knows of itself: under which keys it is sealed, and how it speaks outward.
 
-use sea_orm::{ActiveValue::Set, DatabaseConnection, EntityTrait, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DatabaseConnection, EntityTrait, QuerySelect,
+    sea_query::OnConflict,
+};
 
 use super::{
     Error, Result, Store,
@@ -13,26 +16,53 @@ const KEY_CHECK: &str = "key_check";
 impl Store {
     /// The sealed check value; `None` in a store that nothing was ever sealed in.
     pub async fn key_check(&self) -> Result<Option<Vec<u8>>> {
-        let row = Entity::find_by_id(KEY_CHECK).one(&self.writer).await?;
-        Ok(row.map(|row| row.value))
+        value(&self.writer, KEY_CHECK).await
     }
 
     /// Keeps the check value unless there is one, and answers the one that is kept: of
     /// replicas that start together all have the same.
     pub async fn keep_key_check(&self, sealed: Vec<u8>) -> Result<Vec<u8>> {
-        if let Some(kept) = self.key_check().await? {
-            return Ok(kept);
-        }
-        let row = ActiveModel {
-            name: Set(KEY_CHECK.to_owned()),
-            value: Set(sealed),
-        };
-        Entity::insert(row)
-            .on_conflict_do_nothing()
-            .exec_without_returning(&self.writer)
-            .await?;
-        let kept = self.key_check().await?;
-        kept.ok_or_else(|| Error::conflict("the key check was removed meanwhile"))
+        kept(&self.writer, KEY_CHECK, &sealed).await
+    }
+}
+
+pub(super) async fn value(db: &impl ConnectionTrait, name: &str) -> Result<Option<Vec<u8>>> {
+    let row = Entity::find_by_id(name).one(db).await?;
+    Ok(row.map(|row| row.value))
+}
+
+/// The value that is kept: `proposed`, unless there is one.
+pub(super) async fn kept(
+    db: &impl ConnectionTrait,
+    name: &str,
+    proposed: &[u8],
+) -> Result<Vec<u8>> {
+    if let Some(kept) = value(db, name).await? {
+        return Ok(kept);
+    }
+    Entity::insert(row(name, proposed.to_vec()))
+        .on_conflict_do_nothing()
+        .exec_without_returning(db)
+        .await?;
+    let kept = value(db, name).await?;
+    kept.ok_or_else(|| Error::conflict("it was removed meanwhile"))
+}
+
+pub(super) async fn put(db: &impl ConnectionTrait, name: &str, value: Vec<u8>) -> Result<()> {
+    let over = OnConflict::column(Column::Name)
+        .update_column(Column::Value)
+        .to_owned();
+    Entity::insert(row(name, value))
+        .on_conflict(over)
+        .exec_without_returning(db)
+        .await?;
+    Ok(())
+}
+
+fn row(name: &str, value: Vec<u8>) -> ActiveModel {
+    ActiveModel {
+        name: Set(name.to_owned()),
+        value: Set(value),
     }
 }
 

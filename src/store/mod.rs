@@ -27,6 +27,7 @@ mod links;
 mod meta;
 mod migration;
 mod openings;
+mod outbox;
 mod outcomes;
 mod placements;
 mod preview;
@@ -65,6 +66,7 @@ pub use experiments::Exposure;
 pub use funnel::{Basis, Counted, Queued, Scope, Stretch, Tally, hour};
 pub use imports::{SpendImport, Turn};
 pub use openings::Run;
+pub use outbox::{Stands, StreamNote, Waiting};
 pub use outcomes::{COMPARED, Outcome};
 pub use placements::Shown;
 pub use preview::Census;
@@ -97,9 +99,10 @@ pub struct Store {
     imports: Arc<Semaphore>,
 }
 
-/// Queries, over a connection or within a transaction.
+/// Queries, over a connection or within a transaction; and whether what changes is told outward,
+/// too.
 #[derive(Clone, Debug)]
-pub struct Db<C>(C);
+pub struct Db<C>(C, bool);
 
 /// Queries outside a transaction. They see every write that was acknowledged before.
 pub type Reads = Db<DatabaseConnection>;
@@ -117,15 +120,25 @@ impl Store {
         } = backend::connect(options).await?;
         Ok(Self {
             writer,
-            reads: Db(reader),
+            reads: Db(reader, false),
             pinger,
             imports: Arc::new(Semaphore::new(1)),
         })
     }
 
+    /// Whether what changes from here on is told outward, too.
+    pub fn telling(mut self, tells: bool) -> Self {
+        self.reads.1 = tells;
+        self
+    }
+
     /// Brings the schema up to date. Processes that start together do it once.
     pub async fn migrate(&self, now: Micros) -> Result<()> {
-        backend::migrate(&self.writer, now).await
+        backend::migrate(&self.writer, self.tells(), now).await
+    }
+
+    fn tells(&self) -> bool {
+        self.reads.1
     }
 
     pub fn reads(&self) -> &Reads {
@@ -134,7 +147,7 @@ impl Store {
 
     /// A transaction that may write; on SQLite the only one.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(Db(backend::begin(&self.writer).await?))
+        Ok(Db(backend::begin(&self.writer).await?, self.tells()))
     }
 
     /// Whether the store answers and its schema is there. Has a connection of its own: calls

@@ -97,6 +97,7 @@ impl Tx {
         let closed = self.remove_closed(run_no).await?;
         let opened = self.execute(&openings(run_no)).await?;
         self.end_run(run_no, opened, closed).await?;
+        self.tell_transitions(run_no, day, now).await?;
         Ok(Run {
             day,
             time: now,

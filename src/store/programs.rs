@@ -13,7 +13,7 @@ use super::{
     entity::{enrollment, enrollment_version, program},
     placements::padded,
 };
-use crate::domain::{Enrollment, EnrollmentName, List, Merchant, Micros, Program, ProgramName};
+use crate::domain::{Enrollment, EnrollmentName, List, Merchant, Micros, Program, ProgramName, Telling};
 
 /// A merchant's place on a program's list, by the program's number.
 pub type Listed = (i64, Merchant, List);
@@ -153,7 +153,7 @@ impl Tx {
             return Ok(None);
         };
         program.no = no;
-        self.append(&program, author).await?;
+        self.append_told(&program, author).await?;
         Ok(Some(program))
     }
 
@@ -164,7 +164,12 @@ impl Tx {
             .reset_all()
             .update(&self.0)
             .await?;
-        self.append(program, author).await
+        self.append_told(program, author).await
+    }
+
+    async fn append_told(&self, program: &Program, author: &str) -> Result<()> {
+        self.append(program, author).await?;
+        self.tell([Telling::program(program)]).await
     }
 
     /// A new version of an enrollment; one that is already there is written over.
@@ -204,7 +209,7 @@ impl Tx {
         enrollment_version::Entity::insert(version)
             .exec_without_returning(&self.0)
             .await?;
-        Ok(())
+        self.tell([Telling::enrollment(enrollment)]).await
     }
 }
 

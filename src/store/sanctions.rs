@@ -13,7 +13,7 @@ use super::{
     entity::sanction::{self, Column, Entity},
     placements::padded,
 };
-use crate::domain::{Merchant, Micros, Sanction, SanctionKind, SanctionName, sanction::stopping};
+use crate::domain::{Merchant, Micros, Sanction, SanctionKind, SanctionName, Telling, sanction::stopping};
 
 /// The kinds that stop cards.
 const STOPPING: [SanctionKind; 2] = [SanctionKind::CardsSuspended, SanctionKind::StoreFrozen];
@@ -173,7 +173,8 @@ impl Tx {
     /// A version, and its place in the feed.
     async fn append_change(&self, sanction: &Sanction, author: &str) -> Result<()> {
         self.append(sanction, author).await?;
-        self.feed_sanction(sanction).await
+        self.feed_sanction(sanction).await?;
+        self.tell([Telling::sanction(sanction)]).await
     }
 }
 

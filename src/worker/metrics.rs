@@ -1,4 +1,4 @@
-//! Counts what came of taps.
+//! Counts what came of taps, and what is told outward.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -8,7 +8,8 @@ use prometheus_client::{
 
 use crate::{
     app::Tally,
-    domain::{LinkState, Unattributed, acquisition::Level},
+    domain::{LinkState, Micros, Unattributed, acquisition::Level},
+    store::Stands,
 };
 
 /// In place of a reason.
@@ -28,6 +29,9 @@ pub struct Metrics {
     given_up: Counter,
     links: Family<OfState, Gauge>,
     quotas: Family<OfLevel, Gauge>,
+    told: Counter,
+    waiting: Gauge,
+    waiting_seconds: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -47,6 +51,9 @@ impl Metrics {
             given_up: Counter::default(),
             links: Family::default(),
             quotas: Family::default(),
+            told: Counter::default(),
+            waiting: Gauge::default(),
+            waiting_seconds: Gauge::default(),
         };
         registry.register(
             "mingpian_contact_events",
@@ -67,6 +74,21 @@ impl Metrics {
             "mingpian_acquisition_quotas",
             "Corps by what is left of their adds; each replica says the same",
             metrics.quotas.clone(),
+        );
+        registry.register(
+            "mingpian_outbox_told",
+            "Events that NATS was told and has",
+            metrics.told.clone(),
+        );
+        registry.register(
+            "mingpian_outbox_waiting",
+            "Events that NATS is yet to be told; each replica that publishes says the same",
+            metrics.waiting.clone(),
+        );
+        registry.register(
+            "mingpian_outbox_waiting_seconds",
+            "For how long the oldest of them has waited",
+            metrics.waiting_seconds.clone(),
         );
         metrics
     }
@@ -94,6 +116,16 @@ impl Metrics {
             };
             self.events.get_or_create(&labels).inc_by(*number);
         }
+    }
+
+    pub(super) fn count_told(&self, events: u64) {
+        self.told.inc_by(events);
+    }
+
+    pub(super) fn outbox(&self, stands: Stands, now: Micros) {
+        let age = stands.since.map_or(0, |since| now.seconds() - since.seconds());
+        self.waiting.set(stands.waiting);
+        self.waiting_seconds.set(age.max(0));
     }
 
     pub(super) fn count_given_up(&self, number: u64) {

@@ -2,6 +2,7 @@
 
 mod contact_events;
 pub mod metrics;
+mod outbox;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use self::metrics::Metrics;
 use crate::app::App;
 
 pub use contact_events::contact_events;
+pub use outbox::outbox;
 
 /// Between two sweeps; nothing waits for one.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);

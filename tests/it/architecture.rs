@@ -88,8 +88,14 @@ fn http_clients_are_where_wecom_is_asked_and_keys_are_fetched() {
 }
 
 #[test]
-fn the_rules_import_nothing_of_ours() {
-    for folder in ["src/domain", "src/screening"] {
+fn nats_is_asked_in_one_place() {
+    let found = outside(&["src/events"], |text| text.contains("async_nats::"));
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn the_rules_and_the_way_outward_import_nothing_of_ours() {
+    for folder in ["src/domain", "src/screening", "src/events"] {
         for (name, text) in sources(folder) {
             assert!(!text.contains("crate::"), "{name}");
         }

@@ -12,6 +12,7 @@ mod clients;
 mod conformance;
 mod layers;
 mod lifecycle;
+mod outward;
 mod readme;
 mod support;
 mod tls;

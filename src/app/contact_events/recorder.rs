@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{App, Error, Result, Tally, count};
 use crate::{
-    app::events::Touches,
+    app::events::{Touches, note},
     domain::{
-        Card, ContactKey, Corp, CorpName, Link, LinkState, Micros, Notice, Origin, Reason,
-        TapToken, Unattributed,
-        contact_event::{Event, EventKind, Fact, Known, Source, State, Tapped, Verdict, judge},
+        Card, ContactEvent, ContactKey, Corp, CorpName, Link, LinkState, Micros, Notice, Origin,
+        Reason, TapToken, Telling, Unattributed,
+        contact_event::{
+            Credit, Event, EventKind, Fact, Known, Place, Source, State, Tapped, Verdict, judge,
+        },
+        telling::Pseudonyms,
     },
     store::{Learned, Shown, Tx},
     wecom::Customer,
@@ -106,6 +109,7 @@ impl<'a> Recorder<'a> {
         let keys: Vec<_> = self.facts.keys().copied().collect();
         let mut histories = self.tx.contact_histories(keys).await?;
         let mut saved = BTreeMap::new();
+        let (mut changed, mut told) = (Vec::new(), Vec::new());
         for (key, (corp_no, facts)) in std::mem::take(&mut self.facts) {
             let mut history = histories.remove(&key).unwrap_or_default();
             let before = history.events();
@@ -117,11 +121,21 @@ impl<'a> Recorder<'a> {
             for event in before.values().chain(history.events().values()) {
                 self.touch(event);
             }
+            for id in &changes.gone {
+                let corp = self.corp(corp_no).await?.name;
+                told.push(Telling::withdrawn(&corp, *id, self.now));
+            }
             if !changes.gone.is_empty() {
                 self.tx.remove_contact_events(&changes.gone).await?;
             }
-            for (id, event) in &changes.changed {
-                self.tx.change_contact_event(*id, event).await?;
+            for (id, event) in changes.changed {
+                self.tx.change_contact_event(id, &event).await?;
+                changed.push(Learned {
+                    id,
+                    corp_no,
+                    contact: Some(key),
+                    event,
+                });
             }
             let learned = changes.added.into_iter().map(|(id, event)| Learned {
                 id,
@@ -146,11 +160,62 @@ impl<'a> Recorder<'a> {
         std::mem::take(&mut self.touches)
             .queue(self.tx, self.now)
             .await?;
+        self.tell(changed, told).await?;
         let mut tally = Tally::new();
         for learned in &self.learned {
             count(&mut tally, &learned.event);
         }
         Ok(tally)
+    }
+
+    /// Tells outward how events that changed, and new ones, stand now; after what else there is
+    /// to tell.
+    async fn tell(&mut self, changed: Vec<Learned>, mut told: Vec<Telling>) -> Result<()> {
+        if !self.tx.tells() {
+            return Ok(());
+        }
+        for learned in changed.into_iter().chain(self.learned.clone()) {
+            let (mut place, mut who) = (None, Pseudonyms::default());
+            if let Ok(credit) = &learned.event.credit {
+                place = self.place(credit).await?;
+                who = self.pseudonyms(credit, learned.contact.as_ref());
+            }
+            let event = ContactEvent {
+                no: 0,
+                id: learned.id,
+                corp: self.corp(learned.corp_no).await?.name,
+                contact: learned.contact,
+                event: learned.event,
+                place,
+            };
+            told.push(Telling::contact(&event, who, self.now));
+        }
+        Ok(self.tx.tell(told).await?)
+    }
+
+    /// Where somebody tapped.
+    async fn place(&mut self, credit: &Credit) -> Result<Option<Place>> {
+        let link = match credit.tapped {
+            Tapped::Item { .. } => None,
+            Tapped::Link { no } => self.link(no).await?,
+        };
+        let shown = self.shown(credit.placement_no).await?;
+        Ok(shown.map(|(placement, _)| Place {
+            placement: placement.name.clone(),
+            note: Some(note(placement)).filter(|note| !note.is_empty()),
+            link: link.map(|link| (link.name, link.channel)),
+        }))
+    }
+
+    /// Who it was, as the merchant is told.
+    fn pseudonyms(&self, credit: &Credit, contact: Option<&ContactKey>) -> Pseudonyms {
+        let (keys, merchant) = (&self.app.keys, credit.merchant.id());
+        let viewer = match credit.tapped {
+            Tapped::Item { viewer, .. } => Some(keys.viewer_of(merchant, viewer)),
+            Tapped::Link { .. } => None,
+        };
+        let contact = contact.map(|key| u128::from_be_bytes(keys.contact_of(merchant, key)));
+        Pseudonyms { viewer, contact }
     }
 
     /// The funnel of the viewer whom an event is credited to, or was, changes.

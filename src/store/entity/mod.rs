@@ -20,6 +20,7 @@ pub mod lease;
 pub mod link;
 pub mod meta;
 pub mod opening;
+pub mod outbox;
 pub mod placement;
 pub mod program;
 pub mod quota;

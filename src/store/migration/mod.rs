@@ -7,6 +7,7 @@ mod m0003_wecom;
 mod m0004_compliance;
 mod m0005_measurement;
 mod m0006_experiments;
+mod m0007_outbox;
 
 use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::prelude::*;
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_compliance::Migration),
             Box::new(m0005_measurement::Migration),
             Box::new(m0006_experiments::Migration),
+            Box::new(m0007_outbox::Migration),
         ]
     }
 }

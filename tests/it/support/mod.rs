@@ -81,17 +81,22 @@ impl Scratch {
                     "no PostgreSQL: run `tests/run`, or set TEST_DATABASE_URL to a \
                      postgres:// URL whose user may create databases",
                 );
-                let name = format!("t_{}", Uuid::now_v7().simple());
-                let mut url: url::Url = server.parse().unwrap();
-                url.set_path(&name);
-                on_server(&server, &format!("CREATE DATABASE {name}")).await;
-                Self {
-                    url: url.to_string(),
-                    dir,
-                    wecom,
-                    postgres: Some((server, name)),
-                }
+                Self::on_postgres(server, dir, wecom).await
             }
+        }
+    }
+
+    /// An empty database on this PostgreSQL.
+    pub async fn on_postgres(server: String, dir: TempDir, wecom: Fake) -> Self {
+        let name = format!("t_{}", Uuid::now_v7().simple());
+        let mut url: url::Url = server.parse().unwrap();
+        url.set_path(&name);
+        on_server(&server, &format!("CREATE DATABASE {name}")).await;
+        Self {
+            url: url.to_string(),
+            dir,
+            wecom,
+            postgres: Some((server, name)),
         }
     }
 

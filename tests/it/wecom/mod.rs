@@ -7,6 +7,6 @@ mod door;
 mod fake;
 mod pull;
 mod replicas;
-mod sender;
+pub mod sender;
 mod serving;
 mod taps;
