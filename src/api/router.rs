@@ -96,9 +96,7 @@ pub fn services(app: &App, serves: bool, max_request: usize, max_response: usize
                     .max_decoding_message_size(max_request.max(IMPORT_REQUEST_BYTES)),
             );
     }
-    routes
-        .prepare()
-        .into_axum_router()
+    routes.prepare().into_axum_router()
 }
 
 /// Health, and reflection where it is wanted: v1, and the v1alpha that older clients ask for.

@@ -79,7 +79,9 @@ impl Stream {
             .connect(addresses)
             .await
             .map_err(away)?;
-        let context = context::ContextBuilder::new().timeout(TIMEOUT).build(client);
+        let context = context::ContextBuilder::new()
+            .timeout(TIMEOUT)
+            .build(client);
         let config = Config {
             name: options.stream.clone(),
             subjects: vec![format!("{}.>", options.prefix)],

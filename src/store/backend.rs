@@ -179,7 +179,7 @@ impl Reads {
             DbBackend::Postgres => Some(IsolationLevel::RepeatableRead),
             _ => None,
         };
-        Ok(Db(self.0.begin_with_config(repeatable, None).await?))
+        Ok(Db(self.0.begin_with_config(repeatable, None).await?, self.1))
     }
 }
 

@@ -13,7 +13,9 @@ use super::{
     entity::{enrollment, enrollment_version, program},
     placements::padded,
 };
-use crate::domain::{Enrollment, EnrollmentName, List, Merchant, Micros, Program, ProgramName, Telling};
+use crate::domain::{
+    Enrollment, EnrollmentName, List, Merchant, Micros, Program, ProgramName, Telling,
+};
 
 /// A merchant's place on a program's list, by the program's number.
 pub type Listed = (i64, Merchant, List);

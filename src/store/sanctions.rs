@@ -13,7 +13,9 @@ use super::{
     entity::sanction::{self, Column, Entity},
     placements::padded,
 };
-use crate::domain::{Merchant, Micros, Sanction, SanctionKind, SanctionName, Telling, sanction::stopping};
+use crate::domain::{
+    Merchant, Micros, Sanction, SanctionKind, SanctionName, Telling, sanction::stopping,
+};
 
 /// The kinds that stop cards.
 const STOPPING: [SanctionKind; 2] = [SanctionKind::CardsSuspended, SanctionKind::StoreFrozen];

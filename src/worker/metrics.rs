@@ -123,7 +123,9 @@ impl Metrics {
     }
 
     pub(super) fn outbox(&self, stands: Stands, now: Micros) {
-        let age = stands.since.map_or(0, |since| now.seconds() - since.seconds());
+        let age = stands
+            .since
+            .map_or(0, |since| now.seconds() - since.seconds());
         self.waiting.set(stands.waiting);
         self.waiting_seconds.set(age.max(0));
     }

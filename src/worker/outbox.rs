@@ -18,7 +18,12 @@ const MEASURE_EVERY: Duration = Duration::from_secs(15);
 /// Tells NATS what changes, until `stop`; then leaves it to another.
 pub async fn outbox(app: App, mut outlet: Outlet, metrics: Metrics, stop: CancellationToken) {
     let holder = app.ambient.uuid().to_string();
-    let run = async { tokio::join!(tell(&app, &mut outlet, &metrics, &holder), measure(&app, &metrics)) };
+    let run = async {
+        tokio::join!(
+            tell(&app, &mut outlet, &metrics, &holder),
+            measure(&app, &metrics)
+        )
+    };
     // Cut off, what NATS has and is not marked is told again.
     stop.run_until_cancelled(run).await;
     if let Err(error) = app.leave_outbox(&holder).await {

@@ -57,7 +57,10 @@ async fn a_stream_that_was_wiped_or_deleted_is_told_all_again(engine: Engine) {
     hears(&Consumer::of(&nats), 20).await;
 
     let client = async_nats::connect(nats.url()).await.unwrap();
-    jetstream::new(client).delete_stream("MINGPIAN").await.unwrap();
+    jetstream::new(client)
+        .delete_stream("MINGPIAN")
+        .await
+        .unwrap();
     enroll(&server, 20..21).await;
     hears(&Consumer::of(&nats), 21).await;
 }
@@ -87,7 +90,9 @@ async fn without_nats_all_goes_on_and_is_told_later(engine: Engine) {
     enroll(&server, 0..5).await;
     assert!(started.elapsed() < Duration::from_secs(5));
     let metric = |name: &str, text: &str| {
-        let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("{name} ")));
         line.and_then(|line| line.rsplit(' ').next()?.parse::<i64>().ok())
     };
     let metrics = async || {
@@ -96,14 +101,22 @@ async fn without_nats_all_goes_on_and_is_told_later(engine: Engine) {
     };
     // Two programs, and the enrollments; counted now and then.
     while metric("mingpian_outbox_waiting", &metrics().await) != Some(7) {
-        assert!(started.elapsed() < Duration::from_secs(40), "{}", metrics().await);
+        assert!(
+            started.elapsed() < Duration::from_secs(40),
+            "{}",
+            metrics().await
+        );
         sleep(Duration::from_millis(200)).await;
     }
     assert!(metric("mingpian_outbox_waiting_seconds", &metrics().await) >= Some(0));
     nats.back();
     hears(&Consumer::of(&nats), 5).await;
     while metric("mingpian_outbox_told_total", &metrics().await) != Some(7) {
-        assert!(started.elapsed() < Duration::from_secs(60), "{}", metrics().await);
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "{}",
+            metrics().await
+        );
         sleep(Duration::from_millis(200)).await;
     }
 }
@@ -115,7 +128,11 @@ async fn what_was_told_is_kept_for_as_long_as_the_settings_say(engine: Engine) {
     enroll(&server, 0..3).await;
     hears(&Consumer::of(&nats), 3).await;
     let db = database(&server.scratch).await;
-    let kept = async || column(&db, "SELECT subject FROM outbox ORDER BY no").await.len();
+    let kept = async || {
+        column(&db, "SELECT subject FROM outbox ORDER BY no")
+            .await
+            .len()
+    };
     let told = "SELECT subject FROM outbox WHERE published_time IS NOT NULL";
     let started = Instant::now();
     while column(&db, told).await.len() < 5 {

@@ -26,7 +26,10 @@ use crate::support::Scratch;
 
 /// Settings, as TOML, that tell this NATS.
 fn telling(nats: &Nats) -> String {
-    format!("events_url = \"{}\"\n[spend]\nlease_seconds = 2\n", nats.url())
+    format!(
+        "events_url = \"{}\"\n[spend]\nlease_seconds = 2\n",
+        nats.url()
+    )
 }
 
 /// What a consumer knows.
@@ -136,7 +139,10 @@ async fn follow(url: &str, heard: &Mutex<Heard>) -> Result<(), async_nats::Error
             headers.get("Nats-Msg-Id").unwrap().as_str(),
             text(&event, "id")
         );
-        let subject = format!("mingpian.{}", message.subject.strip_prefix("mingpian.").unwrap());
+        let subject = format!(
+            "mingpian.{}",
+            message.subject.strip_prefix("mingpian.").unwrap()
+        );
         assert_eq!(subject, text(&event, "type"));
         heard.lock().unwrap().hear(event);
         message.ack().await?;

@@ -9,14 +9,15 @@ use mingpian::{
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Response, Status, transport::Channel};
-use tonic_health::{ServingStatus, pb::{HealthCheckRequest, health_client::HealthClient}};
+use tonic_health::{
+    ServingStatus,
+    pb::{HealthCheckRequest, health_client::HealthClient},
+};
 
 use crate::{
     lifecycle::{becomes, channel, column, database},
     on_both_engines,
-    support::{
-        CardClient, Clock, Engine, Scratch, TestServer, create_card, refused,
-    },
+    support::{CardClient, Clock, Engine, Scratch, TestServer, create_card, refused},
 };
 
 on_both_engines!(intake_and_roll_up_run_on_replicas_of_their_own);
@@ -24,7 +25,9 @@ on_both_engines!(intake_and_roll_up_run_on_replicas_of_their_own);
 /// A replica in this process, on what others are on.
 async fn replica(scratch: &Scratch, roles: &str) -> (Channel, CancellationToken, String) {
     let settings = scratch.settings(&format!("roles = [{roles}]\n"));
-    let server = Server::bind(&settings, Clock::default().ambient()).await.unwrap();
+    let server = Server::bind(&settings, Clock::default().ambient())
+        .await
+        .unwrap();
     let (stop, http) = (CancellationToken::new(), server.http.to_string());
     let grpc = server.grpc;
     tokio::spawn(server.serve(stop.clone(), CancellationToken::new()));
@@ -49,12 +52,17 @@ async fn ingest(channel: &Channel, now: i64) -> Result<pb::IngestEventsResponse,
         events: vec![event],
     };
     let mut client = MeasurementServiceClient::new(channel.clone());
-    client.ingest_events(request).await.map(Response::into_inner)
+    client
+        .ingest_events(request)
+        .await
+        .map(Response::into_inner)
 }
 
 async fn asked(channel: &Channel, service: &str) -> Result<i32, Code> {
     let service = service.to_owned();
-    let answer = HealthClient::new(channel.clone()).check(HealthCheckRequest { service }).await;
+    let answer = HealthClient::new(channel.clone())
+        .check(HealthCheckRequest { service })
+        .await;
     answer.map(|a| a.into_inner().status).map_err(|s| s.code())
 }
 
@@ -64,14 +72,21 @@ async fn intake_and_roll_up_run_on_replicas_of_their_own(engine: Engine) {
     let (intake, _stop, http) = replica(&server.scratch, "\"intake\"").await;
     let now = server.clock.now().seconds();
 
-    let status = refused(ingest(&serving, now).await, Code::Unimplemented, "ROLE_MISSING");
+    let status = refused(
+        ingest(&serving, now).await,
+        Code::Unimplemented,
+        "ROLE_MISSING",
+    );
     assert!(status.message().contains("intake"), "{status:?}");
     let mut elsewhere = CardClient::new(intake.clone());
     let call = elsewhere.create_card(create_card("klook", "main")).await;
     refused(call, Code::Unimplemented, "METHOD_UNKNOWN");
     let cards = "mingpian.v1.CardService";
     assert_eq!(asked(&intake, cards).await, Err(Code::NotFound));
-    assert_eq!(asked(&serving, cards).await, Ok(ServingStatus::Serving as i32));
+    assert_eq!(
+        asked(&serving, cards).await,
+        Ok(ServingStatus::Serving as i32)
+    );
     let page = reqwest::get(format!("http://{http}/t/x")).await.unwrap();
     assert_eq!(page.status(), 404);
 

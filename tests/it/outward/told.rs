@@ -135,13 +135,19 @@ async fn what_changes_is_told_and_nobody_is_named(engine: Engine) {
             && of("merchants/klook/sanctions/s-1").is_some_and(|s| !s["liftTime"].is_null())
             && of("programs/default").is_some_and(|p| p["state"] == "PAUSED")
             && of("programs/default/enrollments/klook").is_some_and(|e| e["deleted"] == true)
-            && heard.latest.values().any(|event| event["data"]["bot"] == true)
+            && heard
+                .latest
+                .values()
+                .any(|event| event["data"]["bot"] == true)
     };
     let heard = consumer.hears("all of it", all).await;
 
     let known = adds(&server.app.store).await;
     assert_eq!((known.len(), heard.adds()), (1, known.clone()));
-    let add = latest(&heard, &format!("corps/klook/contactEvents/{}", known.first().unwrap()));
+    let add = latest(
+        &heard,
+        &format!("corps/klook/contactEvents/{}", known.first().unwrap()),
+    );
     let placement = "merchants/klook/placements/capsule";
     for (field, value) in [
         ("merchant", "merchants/klook"),
@@ -155,14 +161,25 @@ async fn what_changes_is_told_and_nobody_is_named(engine: Engine) {
     }
     let tap = latest(&heard, &format!("{placement}/taps/{tap_event}"));
     assert_eq!(tap["data"]["bot"], false);
-    assert_eq!(tap["data"]["viewer"], add["data"]["viewer"], "one viewer, one name");
+    assert_eq!(
+        tap["data"]["viewer"], add["data"]["viewer"],
+        "one viewer, one name"
+    );
     assert_eq!(text(&tap["data"], "viewer").len(), 16);
     let sanction = latest(&heard, "merchants/klook/sanctions/s-1");
     assert_eq!(sanction["data"]["kind"], "TRAFFIC_RESTRICTED");
     let program = latest(&heard, "programs/default");
     let threshold = json!({"currencyCode": "CNY", "units": "1000", "nanos": 0});
     assert_eq!(program["data"]["threshold"], threshold);
-    for key in ["specversion", "id", "source", "type", "subject", "time", "sequence"] {
+    for key in [
+        "specversion",
+        "id",
+        "source",
+        "type",
+        "subject",
+        "time",
+        "sequence",
+    ] {
         assert!(program[key].is_string(), "{program}");
     }
 
@@ -183,7 +200,9 @@ async fn an_add_that_turns_out_otherwise_is_told_again(engine: Engine) {
     let now = server.clock.now().seconds();
     let blank = Told::contact("add_half_external_contact", WHO, "", now);
     assert_eq!(sender.send(&http, &blank).await, Some(200));
-    let heard = consumer.hears("an add", has("mingpian.contact.added")).await;
+    let heard = consumer
+        .hears("an add", has("mingpian.contact.added"))
+        .await;
     let known = adds(&server.app.store).await;
     let subject = format!("corps/klook/contactEvents/{}", known.first().unwrap());
     assert_eq!(latest(&heard, &subject)["data"]["unattributed"], "NO_STATE");
@@ -222,7 +241,9 @@ async fn spent(server: &TestServer, units: i64) {
     importing.await.unwrap();
     let calendar = &server.app.rules.calendar;
     let tx = server.app.store.begin().await.unwrap();
-    tx.run_openings(calendar, server.clock.now(), "test").await.unwrap();
+    tx.run_openings(calendar, server.clock.now(), "test")
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -231,11 +252,12 @@ async fn who_opens_and_closes_is_told(engine: Engine) {
     let server = TestServer::gated(engine, &telling(&nats)).await;
     let consumer = Consumer::of(&nats);
     spent(&server, 2000).await;
-    let heard = consumer.hears("who opens", has("mingpian.eligibility.opened")).await;
+    let heard = consumer
+        .hears("who opens", has("mingpian.eligibility.opened"))
+        .await;
     let opened = latest(&heard, "merchants/klook/eligibility");
     let day = Zone::SHANGHAI.day(server.clock.now()).to_string();
-    let wanted =
-        json!({"merchant": "merchants/klook", "program": "programs/default", "day": day});
+    let wanted = json!({"merchant": "merchants/klook", "program": "programs/default", "day": day});
     assert_eq!(opened["data"], wanted);
 
     // Firm once the wait is over.
@@ -243,7 +265,9 @@ async fn who_opens_and_closes_is_told(engine: Engine) {
     spent(&server, -2000).await;
     let merchant = Merchant::from_id("klook").unwrap();
     assert_eq!(merchant.to_string(), "merchants/klook");
-    consumer.hears("who closes", has("mingpian.eligibility.closed")).await;
+    consumer
+        .hears("who closes", has("mingpian.eligibility.closed"))
+        .await;
 }
 
 async fn without_a_url_nothing_is_kept_to_be_told(engine: Engine) {
