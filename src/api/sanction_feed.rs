@@ -34,7 +34,7 @@ pub async fn watch(
         let mut check = Check::default();
         let kinds = sanctions::kinds(&mut check, &r.kinds);
         let kinds = check.done(kinds)?;
-        let batches = app.watch_sanctions(r.revision, kinds).await?;
+        let batches = app.watch_sanctions(&caller, r.revision, kinds).await?;
         let app = app.clone();
         let answers = batches.flat_map(move |batch| {
             let answers = batch.and_then(|batch| answers(&app, batch));

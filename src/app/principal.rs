@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{Merchant, Reason, Refusal};
+use crate::domain::{Merchant, Micros, Reason, Refusal};
 
 macro_rules! scopes {
     ($($variant:ident = $word:literal),* $(,)?) => {
@@ -56,6 +56,9 @@ pub struct Principal {
     pub scopes: BTreeSet<Scope>,
     /// The `merchants` claim: the only merchants the caller may act for. `None`: all.
     pub merchants: Option<BTreeSet<String>>,
+    /// From when on the token is not accepted any more, with the tolerance for clocks; `None`:
+    /// never.
+    pub ends: Option<Micros>,
 }
 
 impl Principal {
@@ -65,6 +68,7 @@ impl Principal {
             subject: "anonymous".to_owned(),
             scopes: Scope::ALL.iter().copied().collect(),
             merchants: None,
+            ends: None,
         }
     }
 

@@ -9,8 +9,8 @@ use tokio::{
     time::timeout,
 };
 
-use super::{App, Result};
-use crate::domain::{Reason, Refusal, Sanction, SanctionKind};
+use super::{App, Principal, Result};
+use crate::domain::{Micros, Reason, Refusal, Sanction, SanctionKind};
 
 /// Streams at once on one replica.
 const SEATS: usize = 64;
@@ -68,10 +68,11 @@ impl App {
         self.sanctions.latest.send_replace(None);
     }
 
-    /// Every change after `revision`, and on as they come; of these kinds, or of all where there
-    /// are none.
+    /// Every change after `revision`, and on as they come, for as long as the caller's token is
+    /// accepted; of these kinds, or of all where there are none.
     pub async fn watch_sanctions(
         &self,
+        caller: &Principal,
         revision: i64,
         kinds: Vec<SanctionKind>,
     ) -> Result<impl Stream<Item = Result<Batch>> + Send + use<>> {
@@ -86,6 +87,7 @@ impl App {
             _seat: seat,
             latest: self.sanctions.latest.subscribe(),
             app: self.clone(),
+            ends: caller.ends,
             kinds,
             revision,
         };
@@ -99,6 +101,8 @@ impl App {
 /// One stream.
 struct Watcher {
     app: App,
+    /// When the caller's token does.
+    ends: Option<Micros>,
     kinds: Vec<SanctionKind>,
     /// Up to here all was sent.
     revision: i64,
@@ -112,6 +116,7 @@ impl Watcher {
             let Some(latest) = *self.latest.borrow_and_update() else {
                 return Err(ending().into());
             };
+            let left = self.left().ok_or_else(ended)?;
             let changes = self.changes().await?;
             if let Some((last, _)) = changes.last() {
                 self.revision = *last;
@@ -119,11 +124,21 @@ impl Watcher {
             }
             // Nothing of these kinds up to there.
             self.revision = self.revision.max(latest);
-            let news = timeout(SIGN_OF_LIFE, self.latest.changed()).await;
+            let news = timeout(left.min(SIGN_OF_LIFE), self.latest.changed()).await;
             if news.is_err() {
                 return Ok(self.batch(Vec::new()));
             }
         }
+    }
+
+    /// How long the stream may go on.
+    fn left(&self) -> Option<Duration> {
+        let Some(ends) = self.ends else {
+            return Some(Duration::MAX);
+        };
+        let left = ends.0 - self.app.ambient.now().0;
+        let left = u64::try_from(left).ok().filter(|left| *left > 0);
+        left.map(Duration::from_micros)
     }
 
     async fn changes(&self) -> Result<Vec<(i64, Sanction)>> {
@@ -154,4 +169,11 @@ fn ending() -> Refusal {
         "this replica is shutting down; go on at another from the last revision",
     )
     .retry_after(Duration::from_secs(1))
+}
+
+fn ended() -> Refusal {
+    Refusal::new(
+        Reason::CredentialsInvalid,
+        "the bearer token has ended; go on with a new one from the last revision",
+    )
 }

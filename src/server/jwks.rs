@@ -134,7 +134,7 @@ impl Jwks {
         // The key's own list of algorithms is in `key.validation`.
         let claims: Claims = decode(token, &key.key, &key.validation)?.claims;
         claims.check_time(now, self.leeway)?;
-        Ok(claims.into_principal())
+        Ok(claims.into_principal(self.leeway))
     }
 
     /// Reads the set again, for as long as the server runs.

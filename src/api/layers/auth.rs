@@ -175,6 +175,7 @@ mod tests {
                 subject: "bff".to_owned(),
                 scopes: [Scope::CardsRead].into(),
                 merchants: None,
+                ends: None,
             }),
             _ => Err("forged"),
         })

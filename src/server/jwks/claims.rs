@@ -72,7 +72,7 @@ impl Claims {
     }
 
     /// Scopes that are not ours are for other services.
-    pub(super) fn into_principal(self) -> Principal {
+    pub(super) fn into_principal(self, leeway: Duration) -> Principal {
         let scopes = match &self.scope {
             Words::Text(text) => text.split(' ').filter_map(Scope::parse).collect(),
             Words::List(words) => words.iter().filter_map(|w| Scope::parse(w)).collect(),
@@ -81,6 +81,7 @@ impl Claims {
             subject: self.sub,
             scopes,
             merchants: self.merchants.map(|m| m.into_iter().collect()),
+            ends: Some(Micros((self.exp * 1e6) as i64) + leeway),
         }
     }
 }

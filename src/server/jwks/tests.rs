@@ -112,6 +112,8 @@ async fn good_tokens_say_who_calls() {
             [Scope::CardsRead, Scope::ServingRead].into()
         );
         assert_eq!(principal.merchants, None);
+        // `exp`, and the leeway.
+        assert_eq!(principal.ends, Some(Micros::from_seconds(NOW + 660)));
     }
     let signer = ed25519("k1");
     let listed = json!({"scope": ["cards.write"], "aud": "mingpian", "merchants": ["m1"]});

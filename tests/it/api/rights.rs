@@ -671,3 +671,42 @@ async fn a_merchant_learns_neither_of_a_report_by_its_sanction_nor_who_decided_i
         assert!(listed.appeals.contains(&got));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_ends_with_its_token() {
+    let (guarded, names) = Guarded::start().await;
+    let clock = guarded.api.server.clock.clone();
+    let watch = async |exp: i64| {
+        let mut client = guarded.api.compliance.clone();
+        let mut request = tonic::Request::new(pb::WatchSanctionsRequest::default());
+        let bearer = format!("Bearer {}", guarded.token(json!({ "exp": exp })));
+        let bearer = bearer.parse().unwrap();
+        request.metadata_mut().insert("authorization", bearer);
+        let mut stream = client.watch_sanctions(request).await.unwrap().into_inner();
+        let first = stream.message().await.unwrap().unwrap();
+        assert!(!first.changes.is_empty());
+        stream
+    };
+    // Nothing happens until the minute for clocks that differ is over, too.
+    let mut idle = watch(clock.now().seconds() - 57).await;
+    let ended = async {
+        while idle.message().await?.is_some() {}
+        Ok::<_, Status>(())
+    };
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(10), ended).await;
+    refused(ended.unwrap(), Code::Unauthenticated, "CREDENTIALS_INVALID");
+
+    // What happens after that is not told.
+    let mut busy = watch(clock.now().seconds() + 600).await;
+    clock.advance(std::time::Duration::from_secs(661));
+    let set = methods()
+        .into_iter()
+        .find(|m| m.name.ends_with("CreateSanction"));
+    let set = set.unwrap();
+    guarded
+        .call(&set, &names, Some(&guarded.token(json!({}))))
+        .await
+        .unwrap();
+    let told = busy.message().await;
+    refused(told, Code::Unauthenticated, "CREDENTIALS_INVALID");
+}
