@@ -106,10 +106,13 @@ pub fn plan(target: Target<'_>, token: &str, environment: Environment) -> Vec<St
     }
 }
 
+/// The scheme for an acquisition link.
+pub fn profile(uri: &str) -> String {
+    format!("{PROFILE_SCHEME}{}", utf8_percent_encode(uri, COMPONENT))
+}
+
 fn wecom(uri: String, environment: Environment) -> Vec<Step> {
-    let scheme = Step::UrlScheme {
-        uri: format!("{PROFILE_SCHEME}{}", utf8_percent_encode(&uri, COMPONENT)),
-    };
+    let scheme = Step::UrlScheme { uri: profile(&uri) };
     match (environment.container, environment.platform) {
         (Container::Desktop, _) => vec![Step::ShowQr { uri }],
         (Container::WechatWebview, _) => vec![Step::Https { uri }],

@@ -94,7 +94,8 @@ pub fn issued(now: Micros) -> u32 {
 }
 
 /// What has the form of a sealed token in a text: each run of exactly [`TEXT_LEN`] of
-/// `[0-9A-Za-z_-]`, with its place in code points. Whether one is a token, its keys say.
+/// `[0-9A-Za-z_-]`, with its place in code points; also right behind an escape such as `%3D`.
+/// Whether one is a token, its keys say.
 pub fn runs(text: &str) -> Vec<(Range<usize>, &str)> {
     let mut found = Vec::new();
     let (mut run, mut points) = (0, 0);
@@ -102,6 +103,9 @@ pub fn runs(text: &str) -> Vec<(Range<usize>, &str)> {
         if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') {
             run += 1;
         } else {
+            if run == TEXT_LEN + 2 && ends_in_escape(&text[..at - TEXT_LEN]) {
+                run = TEXT_LEN;
+            }
             if run == TEXT_LEN {
                 found.push((points - run..points, &text[at - run..at]));
             }
@@ -110,6 +114,11 @@ pub fn runs(text: &str) -> Vec<(Range<usize>, &str)> {
         points += 1;
     }
     found
+}
+
+fn ends_in_escape(text: &str) -> bool {
+    let hex = text.trim_end_matches(|c: char| c.is_ascii_hexdigit());
+    hex.ends_with('%') && text.len() - hex.len() == 2
 }
 
 #[cfg(test)]
@@ -155,6 +164,9 @@ mod tests {
             .into_iter()
             .map(|(span, run)| (span.start, run.to_owned()))
             .collect();
-        assert_eq!(found, [(16, token.clone()), (149, token)]);
+        assert_eq!(found, [(16, token.clone()), (149, token.clone())]);
+        let escaped = format!("x%3D{token} xx3D{token} x%zz{token} %{token}");
+        let found: Vec<_> = runs(&escaped).into_iter().map(|(span, _)| span).collect();
+        assert_eq!(found, [4..68, 208..272]);
     }
 }

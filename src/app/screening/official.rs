@@ -4,7 +4,7 @@ use std::{collections::HashMap, ops::Range};
 
 use super::{App, Category, Finding, Principal, Result, Verdict, excerpt};
 use crate::{
-    domain::{ContactKind, LinkHealth, Merchant, Surface, TapToken, token},
+    domain::{ContactKind, LinkHealth, Merchant, Surface, TapToken, launch, token},
     store::Shown,
 };
 
@@ -141,14 +141,14 @@ impl App {
         Ok(shown.into_iter().map(|shown| (shown.0.no, shown)).collect())
     }
 
-    /// The WeCom link that a tap leads to is an address of the card, too.
+    /// The WeCom link that a tap leads to is an address of the card, too, and so is its scheme.
     async fn find_launched(
         &self,
         text: &str,
         tokens: &mut [Token],
         shown: &HashMap<i64, Shown>,
     ) -> Result<()> {
-        if !text.contains("customer_channel=") {
+        if !text.contains("customer_channel") {
             return Ok(());
         }
         let cards = shown.values().filter_map(|(_, card)| card.as_ref());
@@ -158,13 +158,11 @@ impl App {
             let shown = said.and_then(|said| shown.get(&said.placement_no));
             let card = shown.and_then(|(_, card)| card.as_ref());
             if let Some(LinkHealth::Works(uri)) = card.and_then(|card| health.get(&card.no)) {
-                let launched = uri.with_channel(&token.text);
-                let launched = launched
-                    .as_str()
-                    .strip_suffix(&token.text)
-                    .unwrap_or_default();
-                if before(text, token.place.start) == launched {
-                    token.stands = Stands::Address(launched.len());
+                let link = uri.with_channel(&token.text);
+                let before = before(text, token.place.start);
+                let leads = |launched: &str| launched.strip_suffix(&token.text) == Some(&before);
+                if leads(link.as_str()) || leads(&launch::profile(link.as_str())) {
+                    token.stands = Stands::Address(before.len());
                 }
             }
         }

@@ -145,6 +145,34 @@ async fn the_official_card_is_judged_by_whose_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_tap_leads_to_is_judged_like_the_card() {
+    let mut screen = Screen::start().await;
+    let (token, _) = screen.token().await;
+    let plan = screen.api.tap(&token).await.unwrap();
+    let uris: Vec<_> = plan.steps.into_iter().map(|step| step.uri).collect();
+    assert!(uris.len() == 2 && uris[0].starts_with("weixin://biz/ww/profile/https%3A%2F%2F"));
+    for uri in &uris {
+        for said in [uri.clone(), format!("点这里看看 {uri}。")] {
+            let items = ["merchants/klook", "", "merchants/other"].map(|m| text(&said, m));
+            let verdicts = screen.verdicts(items.to_vec()).await;
+            let expected = [Verdict::Allow, Verdict::Review, Verdict::Block];
+            assert_eq!(verdicts, expected, "{said}");
+        }
+    }
+    // Only as it is made for this card, whole and alone.
+    let scheme = &uris[0];
+    for said in [
+        scheme.replacen("%2Fca%2F", "%2Fca%2Fx", 1),
+        scheme.replacen("profile", "profiles", 1),
+        format!("{scheme}%26u%3Dhttps%3A%2F%2Fevil.example.com"),
+        format!("{scheme} 或者加薇信 klook_lily88"),
+    ] {
+        let verdicts = screen.verdicts(vec![text(&said, "merchants/klook")]).await;
+        assert_eq!(verdicts, [Verdict::Block], "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_hides_no_other_address_and_no_other_words() {
     let mut screen = Screen::start().await;
     let (token, uri) = screen.token().await;
