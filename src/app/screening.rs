@@ -168,8 +168,8 @@ impl App {
         Ok(findings)
     }
 
-    /// Refuses texts of a card that carry a contact past it. Asking to be added is what cards are
-    /// for.
+    /// Refuses texts of a card that carry a contact past it, alone or together. Asking to be added
+    /// is what cards are for.
     ///
     /// `old` is the card as it was: what stays is not judged again by newer rules.
     pub(super) fn screen_card(&self, card: &Card, old: Option<&Card>) -> Result<(), Refusal> {
@@ -182,7 +182,21 @@ impl App {
                 return Err(self.diverts(format!("card.{field}"), broken));
             }
         }
-        Ok(())
+        let stands = old.map(|old| rulebook.text(&shown(old)));
+        let stands = stands.unwrap_or_default();
+        let stays = |found: &Finding| {
+            let same = |s: &Finding| (&s.rule, &s.excerpt) == (&found.rule, &found.excerpt);
+            stands.iter().any(same)
+        };
+        let mut together = rulebook.text(&shown(card)).into_iter();
+        let breaks = |f: &Finding| breaks(Place::Card, f) && is_account(&f.excerpt) && !stays(f);
+        match together.find(breaks) {
+            Some(broken) => {
+                let field = field_at(card, broken.span.start);
+                Err(self.diverts(format!("card.{field}"), broken))
+            }
+            None => Ok(()),
+        }
     }
 
     fn diverts(&self, field: String, broken: Finding) -> Refusal {
@@ -219,7 +233,7 @@ impl Screened {
     }
 }
 
-/// A card's own texts, by field.
+/// A card's own texts, by field, in the order in which they are shown.
 fn texts(card: &Card) -> impl Iterator<Item = (&'static str, &str)> {
     let labels = card.contacts.iter();
     let labels = labels.map(|contact| ("contacts.label", contact.label.as_str()));
@@ -228,6 +242,30 @@ fn texts(card: &Card) -> impl Iterator<Item = (&'static str, &str)> {
         ("headline", card.headline.as_str()),
     ];
     names.into_iter().chain(labels)
+}
+
+/// A card's own texts as they are read: one after the other.
+fn shown(card: &Card) -> String {
+    let texts: Vec<_> = texts(card).map(|(_, text)| text).collect();
+    texts.join(" ")
+}
+
+/// Whether a run with a digit is in it, long enough for an account, or the digits of a telephone
+/// number. A name of letters alone is the merchant's: beside it most cards say 企业微信.
+fn is_account(excerpt: &str) -> bool {
+    let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).count();
+    let mut runs = excerpt.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    runs.any(|run| run.len() >= 5 && digits(run) > 0) || digits(excerpt) >= 10
+}
+
+/// The field in which a character of [`shown`] stands, or after which a blank does.
+fn field_at(card: &Card, at: usize) -> &'static str {
+    let mut next = 0;
+    let mut fields = texts(card).skip_while(|(_, text)| {
+        next += text.chars().count() + 1;
+        next <= at
+    });
+    fields.next().map_or("display_name", |(field, _)| field)
 }
 
 /// Whether it counts there: on a card only what carries a contact past it.

@@ -312,6 +312,39 @@ async fn texts_of_a_card_may_ask_but_carry_no_contact() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn texts_of_a_card_carry_no_contact_between_them() {
+    let mut screen = Screen::start().await;
+    let card = screen.api.get("main").await.unwrap();
+    for (texts, field) in [
+        (["薇信号", "klook_lily88", ""], "card.display_name"),
+        (["客路", "薇信号", "lily_88"], "card.headline"),
+        (["客路 138", "0013 8765", ""], "card.display_name"),
+        (["客路", "每日营业", "微信客服"], ""),
+        (["Harbor Tours 港湾", "每日 9:00-21:00", "企微"], ""),
+        (["Coca-Cola", "添加企业微信领优惠", "加微信"], ""),
+    ] {
+        let [display_name, headline, label] = texts.map(ToOwned::to_owned);
+        let mut written = pb::Card {
+            display_name,
+            headline,
+            etag: String::new(),
+            ..card.clone()
+        };
+        written.contacts[0].label = label;
+        let paths = ["display_name", "headline", "contacts"];
+        let answer = screen.api.update(written, &paths).await;
+        if field.is_empty() {
+            answer.unwrap();
+            continue;
+        }
+        let status = refused(answer, Code::InvalidArgument, "CONTENT_DIVERSION");
+        assert_eq!(crate::support::fields(&status), [field], "{texts:?}");
+        let info = tonic_types::StatusExt::get_details_error_info(&status).unwrap();
+        assert!(!info.metadata["rule"].is_empty() && !info.metadata["points"].is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_much_or_nothing_is_refused_by_its_index() {
     let mut screen = Screen::start().await;
     for (items, field) in [
