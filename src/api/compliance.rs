@@ -145,8 +145,8 @@ impl ComplianceService for Compliance {
             let mut check = Check::default();
             let as_of = maybe_micros(&mut check, "as_of", r.as_of.as_ref());
             let as_of = check.done(as_of)?;
-            let account = self.0.credit_account(&caller, merchant, as_of).await?;
-            credit::wire(&self.0, account)
+            let account = self.0.credit_account(&caller, &merchant, as_of).await?;
+            credit::wire(&self.0, &merchant, account)
         })
         .await
     }

@@ -51,7 +51,6 @@ pub use cards::CardChanges;
 pub use contact_events::{Tally, Worked};
 pub use contacts::Opened;
 pub use corps::{CorpChanges, CorpDraft};
-pub use credit::CreditAccount;
 pub use error::{Error, Result, bug};
 pub use explain::{Explanation, Line, Subject};
 pub use links::LinkDraft;

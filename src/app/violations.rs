@@ -108,11 +108,11 @@ impl App {
         // Of two confirmations at once the second sees what the first left.
         write.tx.lock_merchant(name.merchant().id()).await?;
         let old = reported(&write, name, etag).await?;
-        let charged = write.tx.charged(name.merchant()).await?;
-        let times = charged.iter().chain([&old]).map(|v| v.update_time);
+        let last = write.tx.last_violation_change(name.merchant()).await?;
         // After whatever changed the balance before, by whichever replica's clock.
-        let now = after(times.max().unwrap_or(write.now), write.now);
-        let balance = credit::balance_without(old.points, &charged, now);
+        let now = after(last.unwrap_or(old.update_time), write.now);
+        let missing = write.tx.points_missing(name.merchant(), now).await?;
+        let balance = credit::balance(missing + u64::from(old.points));
         let sanctions = self.consequences(&old, balance, &reason, write.author, now)?;
         let kinds: Vec<_> = sanctions.iter().map(|sanction| sanction.kind).collect();
         self.room_for_sanctions(&write, name.merchant(), &kinds)

@@ -41,8 +41,8 @@ pub struct Missing<'a> {
     pub appeal_end_time: Micros,
 }
 
-/// From when and until when a violation's points are missing.
-fn missing(violation: &Violation) -> Option<(Micros, Option<Micros>)> {
+/// From when and until when a violation's points are missing, as far as is known.
+pub fn missing(violation: &Violation) -> Option<(Micros, Option<Micros>)> {
     let charge = violation.charge.as_ref()?;
     let from = violation.decision.as_ref()?.time;
     let overturned = charge.overturned.as_ref().map(|(time, _)| *time);
@@ -50,23 +50,9 @@ fn missing(violation: &Violation) -> Option<(Micros, Option<Micros>)> {
     Some((from, ends.into_iter().flatten().min()))
 }
 
-/// The balance at a moment, of all violations that were known then.
-pub fn balance<'a>(violations: impl IntoIterator<Item = &'a Violation>, at: Micros) -> u8 {
-    left(lost(violations, at))
-}
-
-/// The balance at a moment, were these points lost besides.
-pub fn balance_without<'a>(
-    points: u8,
-    violations: impl IntoIterator<Item = &'a Violation>,
-    at: Micros,
-) -> u8 {
-    left(lost(violations, at) + u32::from(points))
-}
-
-fn lost<'a>(violations: impl IntoIterator<Item = &'a Violation>, at: Micros) -> u32 {
-    let missing = violations.into_iter().filter(|v| is_missing(v, at));
-    missing.map(|violation| u32::from(violation.points)).sum()
+/// The balance while so many points are missing.
+pub fn balance(missing: u64) -> u8 {
+    INITIAL.saturating_sub(u8::try_from(missing).unwrap_or(u8::MAX))
 }
 
 /// Whether its points are missing at that moment.
@@ -87,31 +73,27 @@ pub fn lost_until(violation: &Violation, at: Micros) -> (u8, Duration) {
     (points, span(from, until.map_or(at, |end| end.min(at))))
 }
 
-fn left(lost: u32) -> u8 {
-    INITIAL.saturating_sub(u8::try_from(lost).unwrap_or(u8::MAX))
-}
-
-/// Every change until a moment, the earliest first.
-pub fn history(violations: &[Violation], until: Micros) -> Vec<Entry<'_>> {
+/// The changes that these violations made until a moment at which so many points are missing, the
+/// latest first. Right as far back as none is left out.
+pub fn history(violations: &[Violation], until: Micros, missing: u64) -> Vec<Entry<'_>> {
     let mut changes: Vec<_> = violations.iter().flat_map(changes).collect();
     changes.retain(|(time, ..)| *time <= until);
-    // What comes back at the same moment comes first, as in `balance`.
+    // What comes back at the same moment comes first, as in `is_missing`.
     changes.sort_by_key(|(time, cause, _)| (*time, *cause == Cause::Confirmed));
-    let mut lost = 0;
+    let mut missing = missing;
     let mut entries = Vec::with_capacity(changes.len());
-    for (time, cause, violation) in changes {
-        let before = left(lost);
-        let points = u32::from(violation.points);
-        lost = match cause {
-            Cause::Confirmed => lost + points,
-            Cause::Overturned | Cause::Returned => lost.saturating_sub(points),
+    for (time, cause, violation) in changes.into_iter().rev() {
+        let after = balance(missing);
+        let points = u64::from(violation.points);
+        missing = match cause {
+            Cause::Confirmed => missing.saturating_sub(points),
+            Cause::Overturned | Cause::Returned => missing + points,
         };
-        let balance = left(lost);
         entries.push(Entry {
             time,
             cause,
-            points: i32::from(balance) - i32::from(before),
-            balance,
+            points: i32::from(after) - i32::from(balance(missing)),
+            balance: after,
             violation,
         });
     }

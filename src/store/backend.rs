@@ -4,14 +4,16 @@ use std::{fs, io, path::Path, str::FromStr, time::Duration};
 
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 use secrecy::ExposeSecret;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use tokio::time::{Instant, sleep};
 
-use super::{Db, Error, Options, Result, SELF, Store, migration::Migrator, totals::Totals};
+use super::{
+    Db, Error, Options, Reads, Result, SELF, Store, Tx, migration::Migrator, totals::Totals,
+};
 use crate::domain::{Micros, Program};
 
 /// How long SQLite's one writer waits for another process.
@@ -167,6 +169,18 @@ pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction
         ..Default::default()
     };
     Ok(db.begin_with_options(immediate).await?)
+}
+
+impl Reads {
+    /// Its queries see the store as it stands at the first of them. SQLite's transactions always
+    /// do.
+    pub(super) async fn snapshot(&self) -> Result<Tx> {
+        let repeatable = match self.0.get_database_backend() {
+            DbBackend::Postgres => Some(IsolationLevel::RepeatableRead),
+            _ => None,
+        };
+        Ok(Db(self.0.begin_with_config(repeatable, None).await?))
+    }
 }
 
 /// sea-orm-migration takes no lock: PostgreSQL gets one for the length of the transaction,

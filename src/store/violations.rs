@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, EntityTrait,
-    IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait,
+    IntoActiveModel, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::NullOrdering,
 };
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
     entity::violation::{self, Column, Entity},
     placements::padded,
 };
-use crate::domain::{Merchant, Violation, ViolationName, ViolationState};
+use crate::domain::{Merchant, Micros, Violation, ViolationName, ViolationState};
 
 impl<C: ConnectionTrait> Db<C> {
     pub async fn violation(&self, name: &ViolationName) -> Result<Option<Violation>> {
@@ -38,14 +39,63 @@ impl<C: ConnectionTrait> Db<C> {
         all(self, query.order_by_desc(Column::No).limit(limit)).await
     }
 
-    /// A merchant's violations that cost points once, be they back, by number.
-    pub async fn charged(&self, merchant: &Merchant) -> Result<Vec<Violation>> {
-        use ViolationState::{Confirmed, Overturned};
-        let query = Entity::find()
-            .filter(Column::Merchant.eq(merchant.id()))
-            .filter(Column::State.is_in([Confirmed, Overturned].map(|state| state as i16)))
+    /// How many of a merchant's points are missing at a moment.
+    pub async fn points_missing(&self, merchant: &Merchant, at: Micros) -> Result<u64> {
+        let points = missing(merchant, at)
+            .select_only()
+            .column_as(Column::Points.sum(), "points")
+            .into_tuple::<Option<i64>>()
+            .one(&self.0)
+            .await?;
+        Ok(points.flatten().unwrap_or_default().unsigned_abs())
+    }
+
+    /// At most `limit` of a merchant's violations whose points are missing at a moment, the next
+    /// to come back first.
+    pub async fn violations_missing(
+        &self,
+        merchant: &Merchant,
+        at: Micros,
+        limit: u64,
+    ) -> Result<Vec<Violation>> {
+        let query = missing(merchant, at)
+            .order_by_with_nulls(Column::RestoreTime, Order::Asc, NullOrdering::Last)
             .order_by_asc(Column::No);
-        all(self, query).await
+        all(self, query.limit(limit)).await
+    }
+
+    /// A merchant's violations that made the latest `limit` changes of its balance until a moment,
+    /// and maybe some before, by number.
+    pub async fn violations_charged(
+        &self,
+        merchant: &Merchant,
+        until: Micros,
+        limit: u64,
+    ) -> Result<Vec<Violation>> {
+        let mut charged = Vec::new();
+        for column in [Column::ChargeTime, Column::RestoreTime] {
+            let query = Entity::find()
+                .filter(Column::Merchant.eq(merchant.id()))
+                .filter(column.lte(until.0))
+                .order_by_desc(column)
+                .order_by_desc(Column::No);
+            charged.extend(all(self, query.limit(limit)).await?);
+        }
+        charged.sort_unstable_by_key(|violation| violation.no);
+        charged.dedup_by_key(|violation| violation.no);
+        Ok(charged)
+    }
+
+    /// When any of a merchant's violations was changed last.
+    pub async fn last_violation_change(&self, merchant: &Merchant) -> Result<Option<Micros>> {
+        let last = Entity::find()
+            .select_only()
+            .column_as(Column::UpdateTime.max(), "last")
+            .filter(Column::Merchant.eq(merchant.id()))
+            .into_tuple::<Option<i64>>()
+            .one(&self.0)
+            .await?;
+        Ok(last.flatten().map(Micros))
     }
 
     /// Of these violations of a merchant, given by id, those that nobody decided on.
@@ -107,6 +157,15 @@ impl Tx {
             .await?;
         self.append(violation, author).await
     }
+}
+
+/// The domain's `credit::missing`, in SQL.
+fn missing(merchant: &Merchant, at: Micros) -> Select<Entity> {
+    let later = Column::RestoreTime.gt(at.0);
+    Entity::find()
+        .filter(Column::Merchant.eq(merchant.id()))
+        .filter(Column::ChargeTime.lte(at.0))
+        .filter(Column::RestoreTime.is_null().or(later))
 }
 
 fn named(name: &ViolationName) -> Select<Entity> {

@@ -3,12 +3,13 @@
 use super::sanctions;
 use crate::{
     api::{pb, wire::timestamp},
-    app::{App, CreditAccount, Result},
+    app::{App, Result},
     domain::{
         Merchant, Refusal, Sanction,
         appeal::Subject,
         credit::{self, Cause, Entry, INITIAL, Missing},
     },
+    store::CreditAccount,
 };
 
 /// Changes that an account lists.
@@ -21,21 +22,20 @@ pub fn merchant(name: &str) -> Result<Merchant, Refusal> {
         .ok_or_else(|| Refusal::field("name", "must be merchants/{merchant}/creditAccount"))
 }
 
-pub fn wire(app: &App, account: CreditAccount) -> Result<pb::CreditAccount> {
-    let (violations, at) = (&account.violations, account.at);
-    let history = credit::history(violations, at);
-    let restorations = credit::restorations(violations, at);
+pub fn wire(app: &App, merchant: &Merchant, account: CreditAccount) -> Result<pb::CreditAccount> {
+    let at = account.at;
+    let history = credit::history(&account.charged, at, account.missing);
+    let restorations = credit::restorations(&account.restorable, at);
     let restorations = restorations
         .iter()
         .map(|missing| restoration(&account, missing));
     let restorations = restorations.collect();
-    let history = history.iter().rev().take(HISTORY).map(entry).collect();
-    let balance = credit::balance(violations, at);
+    let history = history.iter().take(HISTORY).map(entry).collect();
     let sanctions = account.sanctions.into_iter();
     let sanctions = sanctions.map(|sanction| sanctions::wire(app, brief(sanction), at));
     Ok(pb::CreditAccount {
-        name: format!("{}/creditAccount", account.merchant),
-        balance: balance.into(),
+        name: format!("{merchant}/creditAccount"),
+        balance: credit::balance(account.missing).into(),
         initial_balance: INITIAL.into(),
         history,
         restorations,

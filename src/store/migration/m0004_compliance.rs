@@ -37,6 +37,22 @@ impl MigrationTrait for Migration {
                 "violations",
                 &["merchant", "state", "no"],
             ),
+            // What a merchant's credit points follow from: what is missing, and what changed last.
+            index(
+                "violations_missing",
+                "violations",
+                &["merchant", "restore_time", "charge_time", "points"],
+            ),
+            index(
+                "violations_charged",
+                "violations",
+                &["merchant", "charge_time"],
+            ),
+            index(
+                "violations_changed",
+                "violations",
+                &["merchant", "update_time"],
+            ),
             unique("sanctions_name", "sanctions", &["merchant", "id"]),
             index("sanctions_merchant", "sanctions", &["merchant", "no"]),
             index("sanctions_violation", "sanctions", &["violation_no"]),
@@ -77,6 +93,10 @@ fn kept(m: &SchemaManager<'_>, name: &'static str) -> TableCreateStatement {
 fn violations(m: &SchemaManager<'_>) -> TableCreateStatement {
     kept(m, "violations")
         .col(column("state").small_integer().not_null())
+        .col(column("points").small_integer().not_null())
+        .col(maybe_time("charge_time"))
+        .col(maybe_time("restore_time"))
+        .col(time("update_time"))
         .take()
 }
 

@@ -18,6 +18,8 @@ on_both_engines!(
     each_reads_back_as_written_and_keeps_its_versions,
     a_taken_name_or_subject_is_none_and_the_transaction_goes_on,
     a_violation_that_cost_points_once_is_charged_for_good,
+    credit_is_told_of_what_still_counts_and_of_the_latest_changes,
+    credit_is_told_as_of_one_moment,
     pages_go_back_from_the_latest,
     a_sanction_is_listed_as_it_was_known,
     what_is_not_over_counts_but_for_what_is_done_at_once,
@@ -235,10 +237,111 @@ async fn a_violation_that_cost_points_once_is_charged_for_good(engine: Engine) {
     })
     .await;
     let reads = s.store.reads();
-    let charged = reads.charged(&merchant("klook")).await.unwrap();
-    assert_eq!(charged, [one, two]);
-    assert_eq!(reads.charged(&merchant("other")).await.unwrap(), []);
-    assert_eq!(reads.count_reported(&merchant("klook")).await.unwrap(), 1);
+    let klook = merchant("klook");
+    let charged = reads.violations_charged(&klook, NOW + 9 * SECOND, 9).await;
+    assert_eq!(charged.unwrap(), [one, two]);
+    let other = merchant("other");
+    let none = reads.violations_charged(&other, NOW + 9 * SECOND, 9);
+    assert_eq!(none.await.unwrap(), []);
+    assert_eq!(reads.count_reported(&klook).await.unwrap(), 1);
+}
+
+/// Confirmed so many seconds after `NOW`, its points back so many after that.
+async fn charge(s: &Stage, id: &str, at: u32, back: Option<u32>) {
+    let violation = confirmed(report(s, id).await);
+    let (decision, charge) = (violation.decision.unwrap(), violation.charge.unwrap());
+    let at = NOW + SECOND * at;
+    let violation = Violation {
+        decision: Some(Decision {
+            time: at,
+            ..decision
+        }),
+        charge: Some(Charge {
+            return_time: back.map(|back| at + SECOND * back),
+            ..charge
+        }),
+        update_time: at,
+        ..violation
+    };
+    s.write(async |tx| tx.save_violation(&violation, AUTHOR).await.unwrap())
+        .await;
+}
+
+async fn credit_is_told_of_what_still_counts_and_of_the_latest_changes(engine: Engine) {
+    let s = Stage::new(engine).await;
+    for (id, at, back) in [
+        ("never", 1, None),
+        ("gone", 2, Some(3)),
+        ("late", 3, Some(90)),
+        ("soon", 4, Some(9)),
+    ] {
+        charge(&s, id, at, back).await;
+    }
+    let reads = s.store.reads();
+    let klook = merchant("klook");
+    let ids = |violations: Vec<Violation>| {
+        let ids = violations.iter().map(|v| v.name.id().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    for (seconds, points) in [(0, 0), (1, 6), (4, 24), (5, 18), (13, 12), (93, 6)] {
+        let at = NOW + SECOND * seconds;
+        assert_eq!(reads.points_missing(&klook, at).await.unwrap(), points);
+        let missing = reads.violations_missing(&klook, at, 9).await.unwrap();
+        assert_eq!(missing.len() as u64 * 6, points, "{seconds}");
+    }
+    let at = NOW + SECOND * 6;
+    let missing = reads.violations_missing(&klook, at, 9).await.unwrap();
+    assert_eq!(ids(missing), ["soon", "late", "never"]);
+    let missing = reads.violations_missing(&klook, at, 1).await.unwrap();
+    assert_eq!(ids(missing), ["soon"]);
+    // The last change is that `gone` came back, the one before that `soon` was confirmed.
+    let charged = reads.violations_charged(&klook, at, 1).await.unwrap();
+    assert_eq!(ids(charged), ["gone", "soon"]);
+    let last = reads.last_violation_change(&klook).await.unwrap();
+    assert_eq!(last, Some(NOW + SECOND * 4));
+    let none = reads.last_violation_change(&merchant("other")).await;
+    assert_eq!(none.unwrap(), None);
+    let other = reads.points_missing(&merchant("other"), at).await;
+    assert_eq!(other.unwrap(), 0);
+}
+
+/// A violation comes with its sanction, and goes with it.
+async fn credit_is_told_as_of_one_moment(engine: Engine) {
+    let s = Stage::new(engine).await;
+    let klook = merchant("klook");
+    let writer = {
+        let store = s.store.clone();
+        tokio::spawn(async move {
+            for i in 0..60 {
+                let id = format!("n{i}");
+                let tx = store.begin().await.unwrap();
+                let made = tx.insert_violation(confirmed(violation(&id)), AUTHOR).await;
+                let made = made.unwrap().unwrap();
+                let set = tx
+                    .insert_sanction(sanction("klook", &id), None, AUTHOR)
+                    .await;
+                let set = set.unwrap().unwrap();
+                tx.commit().await.unwrap();
+                let tx = store.begin().await.unwrap();
+                let undone = made.overturned(AUTHOR, NOW);
+                tx.save_violation(&undone, AUTHOR).await.unwrap();
+                let lifted = set.lifted(lift(NOW));
+                tx.save_sanction(&lifted, AUTHOR).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+        })
+    };
+    let reads = s.store.reads();
+    let mut seen = [0; 2];
+    while !writer.is_finished() {
+        let account = reads.credit_account(&klook, NOW + SECOND * 9, None).await;
+        let account = account.unwrap();
+        assert_eq!(account.missing, 6 * account.sanctions.len() as u64);
+        assert_eq!(account.restorable.len(), account.sanctions.len());
+        seen[account.sanctions.len()] += 1;
+    }
+    writer.await.unwrap();
+    assert!(seen.iter().all(|&times| times > 0), "{seen:?}");
 }
 
 async fn pages_go_back_from_the_latest(engine: Engine) {

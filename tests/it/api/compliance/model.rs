@@ -366,18 +366,21 @@ impl Run<'_> {
         prop_assert_eq!(ids, self.told.in_force(at), "at {}", at);
         let account = self
             .app
-            .credit_account(&call().principal, self.merchant.clone(), Some(at))
+            .credit_account(&call().principal, &self.merchant, Some(at))
             .await;
-        let violations = account.unwrap().violations;
+        let account = account.unwrap();
         let balance = self.told.balance(at);
-        prop_assert_eq!(credit::balance(&violations, at), balance, "at {}", at);
-        let history = credit::history(&violations, at);
-        prop_assert_eq!(
-            history.last().map_or(12, |e| e.balance),
-            balance,
-            "at {}",
-            at
-        );
+        prop_assert_eq!(credit::balance(account.missing), balance, "at {}", at);
+        let history = credit::history(&account.charged, at, account.missing);
+        let mut told = 12;
+        for entry in history.iter().rev() {
+            told += entry.points;
+            prop_assert_eq!(told, i32::from(entry.balance), "at {}", at);
+        }
+        prop_assert_eq!(told, i32::from(balance), "at {}", at);
+        let restorable = credit::restorations(&account.restorable, at);
+        let points = restorable.iter().map(|m| u64::from(m.violation.points));
+        prop_assert_eq!(points.sum::<u64>(), account.missing, "at {}", at);
         let (reads, calendar) = (self.app.store.reads(), &self.app.rules.calendar);
         let standing = reads
             .standing_at(&self.merchant, calendar, at)
@@ -395,10 +398,10 @@ impl Run<'_> {
         prop_assert_eq!(stopped, self.told.stopped(now));
         let account = self
             .app
-            .credit_account(&call().principal, self.merchant.clone(), None)
+            .credit_account(&call().principal, &self.merchant, None)
             .await
             .unwrap();
-        let balance = credit::balance(&account.violations, account.at);
+        let balance = credit::balance(account.missing);
         prop_assert_eq!(balance, self.told.balance(now));
         Ok(())
     }
