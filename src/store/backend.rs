@@ -179,7 +179,8 @@ impl Reads {
             DbBackend::Postgres => Some(IsolationLevel::RepeatableRead),
             _ => None,
         };
-        Ok(Db(self.0.begin_with_config(repeatable, None).await?, self.1))
+        let snapshot = self.0.begin_with_config(repeatable, None).await?;
+        Ok(Db(snapshot, self.1))
     }
 }
 

@@ -738,10 +738,9 @@ async fn a_watch_ends_with_its_token() {
     // What happens after that is not told.
     let mut busy = watch(clock.now().seconds() + 600).await;
     clock.advance(std::time::Duration::from_secs(661));
-    let set = methods().into_iter();
-    let set = set
-        .filter(|m| m.name.ends_with("CreateSanction"))
-        .next_back();
+    let set = methods()
+        .into_iter()
+        .find(|m| m.name.ends_with("CreateSanction"));
     let set = set.unwrap();
     guarded
         .call(&set, &names, Some(&guarded.token(json!({}))))
