@@ -109,6 +109,13 @@ impl App {
         }
         let now = self.ambient.now();
         let tx = self.store.begin().await?;
+        // The id of a tap is its token's, whichever day it is opened on.
+        if let [tap] = events
+            && tap.stage == Stage::Tap
+            && tx.happened_the_day_before(tap.id, tap.time).await?
+        {
+            return Ok(0);
+        }
         let new = tx.insert_events(events, now).await?;
         if new > 0 {
             let mut touches = Touches::default();
@@ -211,7 +218,10 @@ impl Named {
             }
         };
         if *name.merchant() != draft.merchant {
-            return Err(Refusal::field("tap_token", "is another merchant's"));
+            return Err(Refusal::new(
+                Reason::TokenForged,
+                "not a token of this merchant",
+            ));
         }
         let placement = self.placements.get(name).ok_or_else(not_there)?;
         if touch.note.is_empty() {
@@ -237,26 +247,19 @@ pub(super) fn note(placement: &Placement) -> String {
 
 /// Whose funnels change, and from when on.
 #[derive(Debug, Default)]
-pub(super) struct Touches(BTreeMap<Merchant, (Micros, BTreeSet<i64>)>);
+pub(super) struct Touches(BTreeMap<Merchant, BTreeMap<i64, Micros>>);
 
 impl Touches {
     pub fn add(&mut self, merchant: &Merchant, viewer: u64, time: Micros) {
-        let first = || (time, BTreeSet::new());
-        let (since, viewers) = self.0.entry(merchant.clone()).or_insert_with(first);
+        let viewers = self.0.entry(merchant.clone()).or_default();
+        let since = viewers.entry(viewer.cast_signed()).or_insert(time);
         *since = (*since).min(time);
-        viewers.insert(viewer.cast_signed());
     }
 
     /// Has them looked at again, once this transaction is committed.
     pub async fn queue(self, tx: &Tx, now: Micros) -> Result<()> {
-        let touched = self
-            .0
-            .into_iter()
-            .map(|(merchant, (since, viewers))| Touched {
-                merchant,
-                since,
-                viewers: viewers.into_iter().collect(),
-            });
+        let touched = self.0.into_iter();
+        let touched = touched.map(|(merchant, viewers)| Touched { merchant, viewers });
         Ok(tx.queue_funnel(&touched.collect::<Vec<_>>(), now).await?)
     }
 }

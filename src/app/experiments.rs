@@ -2,9 +2,12 @@
 
 use super::{
     App, Call, Result,
-    write::{Begin, etag_matches, no_transition},
+    write::{Begin, etag_matches, no_transition, quota},
 };
-use crate::domain::{Experiment, ExperimentName, Merchant, Reason, Refusal, time::after};
+use crate::domain::{Experiment, ExperimentName, Merchant, Micros, Reason, Refusal, time::after};
+
+/// Experiments that a merchant may make, over time.
+const MOST: u64 = 1000;
 
 /// An experiment as a caller wants it.
 #[derive(Clone, Debug)]
@@ -31,12 +34,18 @@ impl App {
         if write.tx.experiment(&name).await?.is_some() {
             return Err(exists(&name).into());
         }
+        // That is not stopped, by whatever clock.
         let running = write
             .tx
-            .running_experiments([name.merchant()], write.now)
+            .running_experiments([name.merchant()], Micros::MAX)
             .await?;
         if let Some(running) = running.get(name.merchant()) {
             return Err(is_running(&running.name).into());
+        }
+        let made = write.tx.count_experiments(name.merchant()).await?;
+        if made >= MOST {
+            let instead = "the latest goes on until it is stopped";
+            return Err(quota(name.merchant(), "experiments", MOST, instead).into());
         }
         let salt = match draft.salt {
             salt if salt.is_empty() => self.ambient.uuid().to_string(),

@@ -13,7 +13,7 @@ use super::{App, Result, write::before};
 use crate::{
     domain::{
         Merchant, Micros, Stage,
-        funnel::{LONGEST, Reached, Seen, Windows, windows},
+        funnel::{LONGEST, Reached, Seen, Windows, windows_after},
         metric::Metric,
     },
     store::{self, Basis, Counted, Scope, Stretch, Tally, Touched, Tx, hour},
@@ -77,6 +77,7 @@ impl App {
         let reads = self.store.reads();
         // Asked first: what is rolled up meanwhile only makes the figures better than they say.
         let waiting = reads.funnel_waits_since().await?;
+        let called_back = reads.callbacks_wait_since().await?;
         let counts = reads.funnel(merchant, scope, stretch, basis).await?;
         let told = |row: i32, stage: Stage| {
             let count = counts.get(&(row, stage)).copied().unwrap_or(0);
@@ -89,7 +90,10 @@ impl App {
                     counts: Stage::ALL.iter().map(|s| (*s, told(row, *s))).collect(),
                 })
                 .collect(),
-            as_of: waiting.unwrap_or(now).min(now),
+            as_of: [waiting, called_back]
+                .into_iter()
+                .flatten()
+                .fold(now, Micros::min),
         })
     }
 
@@ -110,11 +114,7 @@ impl App {
         let queued = tx.queued_funnel(BATCHES).await?;
         let nos: Vec<_> = queued.iter().map(|batch| batch.no).collect();
         let touched = queued.into_iter().flat_map(|batch| batch.touched);
-        let mut round = Round {
-            tx: &tx,
-            tally: Tally::new(),
-            viewers: 0,
-        };
+        let mut round = Round::begin(&tx).await?;
         for (merchant, viewers) in by_merchant(touched) {
             round.merchant(&merchant, &viewers).await?;
         }
@@ -158,14 +158,9 @@ fn by_merchant(
     touched: impl Iterator<Item = Touched>,
 ) -> BTreeMap<Merchant, BTreeMap<i64, Micros>> {
     let mut of: BTreeMap<Merchant, BTreeMap<i64, Micros>> = BTreeMap::new();
-    for Touched {
-        merchant,
-        since,
-        viewers,
-    } in touched
-    {
+    for Touched { merchant, viewers } in touched {
         let of = of.entry(merchant).or_default();
-        for viewer in viewers {
+        for (viewer, since) in viewers {
             let first = of.entry(viewer).or_insert(since);
             *first = (*first).min(since);
         }
@@ -176,8 +171,21 @@ fn by_merchant(
 /// One transaction's work.
 struct Round<'a> {
     tx: &'a Tx,
+    /// What opened before is counted for good: its events are gone.
+    kept: Micros,
     tally: Tally,
     viewers: usize,
+}
+
+impl<'a> Round<'a> {
+    async fn begin(tx: &'a Tx) -> store::Result<Self> {
+        Ok(Self {
+            tx,
+            kept: tx.events_kept_from().await?,
+            tally: Tally::new(),
+            viewers: 0,
+        })
+    }
 }
 
 impl Round<'_> {
@@ -186,10 +194,12 @@ impl Round<'_> {
         merchant: &Merchant,
         viewers: &BTreeMap<i64, Micros>,
     ) -> store::Result<()> {
-        let all: Vec<_> = viewers
+        let mut all: Vec<_> = viewers
             .iter()
             .map(|(viewer, since)| (*viewer, *since))
             .collect();
+        // Those of whom only late things are known are not read from as early as others.
+        all.sort_unstable_by_key(|(viewer, since)| (*since, *viewer));
         for some in all.chunks(VIEWERS) {
             self.some(merchant, some).await?;
         }
@@ -207,7 +217,8 @@ impl Round<'_> {
         let mut reached = Vec::new();
         for (viewer, since) in viewers {
             let was = counted.remove(viewer).unwrap_or_default();
-            let (was, is) = again(was, seen.remove(viewer).unwrap_or_default(), *since);
+            let seen = seen.remove(viewer).unwrap_or_default();
+            let (was, is) = again(was, seen, *since, self.kept);
             for (key, gone) in &was {
                 if !is.contains_key(key) {
                     self.tx.forget_reached(merchant, *viewer, *key).await?;
@@ -252,11 +263,17 @@ impl Round<'_> {
 }
 
 /// What is counted of a viewer from the first window that something new since then can change,
-/// and what is to be.
-fn again(was: Windows, seen: Vec<Seen>, since: Micros) -> (Windows, Windows) {
+/// and what is to be. All events are known from `kept` on.
+fn again(was: Windows, seen: Vec<Seen>, since: Micros, kept: Micros) -> (Windows, Windows) {
+    let since = since.max(kept);
     let opened = was.range(..=(since, Stage::Removed)).next_back();
-    let from = opened.map_or(since, |((opened, _), _)| *opened);
+    let opened = opened.map(|((opened, _), _)| *opened);
+    let (before, from) = match opened {
+        Some(opened) if opened >= kept => (None, opened),
+        Some(opened) => (Some(opened), kept),
+        None => (None, since),
+    };
     let was = was.into_iter().filter(|((opened, _), _)| *opened >= from);
     let seen = seen.into_iter().filter(|seen| seen.time >= from);
-    (was.collect(), windows(seen.collect()))
+    (was.collect(), windows_after(before, seen.collect()))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{App, Call, Result, write::Begin};
 use crate::{
     domain::{
-        Day, Merchant, Micros,
+        Day, Merchant, Micros, Refusal,
         reported::{ReportedDay, copied_adds},
     },
     store::{AtWecom, Reported, Tapped},
@@ -87,6 +87,10 @@ impl App {
         let now = self.ambient.now();
         let zone = self.rules.calendar.zone;
         let reads = self.store.reads();
+        if zone.start(first) < reads.events_kept_from().await? {
+            let rule = "must be a day whose events are still kept";
+            return Err(Refusal::field("start_day", rule).into());
+        }
         let mut reported = reads.reported(merchant, (first, last)).await?;
         let mut tapped = reads.tapped(merchant, zone, (first, last)).await?;
         let mut at_wecom = reads.at_wecom(merchant, zone, (first, last)).await?;

@@ -11,8 +11,10 @@ use crate::{
     store::{COMPARED, Outcome},
 };
 
+/// Merchants whose experiments are looked through for a program's.
+const SEARCHED: u64 = 5000;
 /// Experiments of one report over a program.
-const POOLED: u64 = 500;
+const POOLED: usize = 500;
 
 /// One stage's comparison.
 #[derive(Clone, Debug)]
@@ -65,12 +67,13 @@ impl App {
         })
     }
 
-    /// Of the latest experiments of merchants that the program lets in.
+    /// Of each merchant that the program lets in, the latest experiment: one viewer is in none
+    /// twice.
     pub async fn program_report(&self, name: &ProgramName) -> Result<ProgramReport> {
         let (now, zone) = (self.ambient.now(), self.rules.calendar.zone);
         let program = self.program(name).await?;
         let reads = self.store.reads();
-        let latest = reads.latest_experiments(POOLED).await?;
+        let latest = reads.latest_experiments(SEARCHED).await?;
         let merchants: Vec<_> = latest.iter().map(|e| e.merchant().id()).collect();
         let lists = reads.lists(&merchants).await?.into_iter();
         let lists: HashMap<_, _> = lists
@@ -83,6 +86,7 @@ impl App {
                 let list = lists.get(e.merchant()).copied();
                 program.membership(e.merchant(), list).is_in()
             })
+            .take(POOLED)
             .collect();
         let nos: Vec<_> = inside.iter().map(|experiment| experiment.no).collect();
         let outcomes = reads.outcomes(&nos, zone, now).await?;
@@ -112,7 +116,9 @@ impl App {
     /// Whether the merchant has said by viewer who added, on every day since the start.
     async fn reports_all_adds(&self, experiment: &Experiment, now: Micros) -> Result<bool> {
         let zone = self.rules.calendar.zone;
-        let (first, last) = (zone.day(experiment.start_time), zone.day(now) - 1);
+        let first = zone.day(experiment.start_time);
+        let end = experiment.stop_time.map_or(now, |stop| stop.min(now));
+        let last = zone.day(end).min(zone.day(now) - 1);
         let reads = self.store.reads();
         let said = reads.reported(experiment.merchant(), (first, last)).await?;
         let days = usize::try_from(last.0 - first.0 + 1).unwrap_or(0);

@@ -3,8 +3,9 @@
 //! Every read here asks the store itself, so an answer proves that it is current; where the
 //! store is away the tap is refused.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{App, Error, Principal, Result, events};
@@ -13,6 +14,9 @@ use crate::domain::{
     launch::{self, Environment, Step},
     serving::{self, Candidate},
 };
+
+/// How long a tap waits for its record.
+const RECORDING: Duration = Duration::from_millis(500);
 
 /// Who taps.
 #[derive(Clone, Copy, Debug)]
@@ -99,12 +103,13 @@ impl App {
             bot: matches!(tapper, Tapper::Bot),
             attributes: String::new(),
         };
-        match self.record_tap(event, &placement).await {
-            // Who taps does not stand behind who writes.
-            Err(Error::Store(error)) if error.is_conflict() || error.is_unavailable() => {
+        match timeout(RECORDING, self.record_tap(event, &placement)).await {
+            // Who taps does not stand behind who writes: attribution needs the token alone.
+            Err(_) => tracing::warn!(%event_id, "a tap is not recorded: others write"),
+            Ok(Err(Error::Store(error))) if error.is_conflict() || error.is_unavailable() => {
                 tracing::warn!(%event_id, %error, "a tap is not recorded");
             }
-            recorded => recorded?,
+            Ok(recorded) => recorded?,
         }
         tracing::info!(%event_id, placement = %placement.name, kind = said.kind.as_str(), "tap");
         Ok(Tap {

@@ -1,6 +1,6 @@
 //! What is told outward of what happened, for warehouses and other services. Fields are named as
 //! in the contract's JSON. Nothing in them is anybody's: viewers and contacts by the merchant's
-//! pseudonyms, and no text that somebody wrote.
+//! pseudonyms, and no text of a merchant's or viewer's.
 
 use serde_json::{Value, json};
 use uuid::Uuid;

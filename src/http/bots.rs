@@ -1,7 +1,7 @@
 //! Machines that open links: previewers, crawlers, and browsers that fetch ahead. They are
 //! answered like anybody; their taps are kept apart.
 
-use http::{HeaderMap, header::USER_AGENT};
+use http::{HeaderMap, Method, header::USER_AGENT};
 
 use crate::app::Tapper;
 
@@ -32,7 +32,7 @@ const WORDS: &[&str] = &[
 const AHEAD: &[&str] = &["sec-purpose", "purpose", "x-purpose", "x-moz"];
 
 /// Who opens a link, as far as the request tells.
-pub fn tapper(headers: &HeaderMap) -> Tapper<'static> {
+pub fn tapper(method: &Method, headers: &HeaderMap) -> Tapper<'static> {
     let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_ascii_lowercase();
     let agent = headers.get(USER_AGENT).map(text).unwrap_or_default();
     // A maker of phones.
@@ -42,7 +42,7 @@ pub fn tapper(headers: &HeaderMap) -> Tapper<'static> {
         .into_iter()
         .any(|value| value.contains("prefetch") || value.contains("preview"));
     let machine = agent.is_empty() || WORDS.iter().any(|word| agent.contains(word));
-    if machine || fetched_ahead {
+    if machine || fetched_ahead || method == Method::HEAD {
         Tapper::Bot
     } else {
         Tapper::Somebody
@@ -58,7 +58,7 @@ mod tests {
             let value = http::HeaderValue::from_static(value);
             (http::HeaderName::from_static(name), value)
         });
-        matches!(tapper(&headers.collect()), Tapper::Bot)
+        matches!(tapper(&Method::GET, &headers.collect()), Tapper::Bot)
     }
 
     #[test]
@@ -83,5 +83,8 @@ mod tests {
             assert!(is_bot(&[("user-agent", agent)]), "{agent}");
         }
         assert!(is_bot(&[]));
+        let browser = HeaderMap::from_iter([(USER_AGENT, "Mozilla/5.0".parse().unwrap())]);
+        assert!(matches!(tapper(&Method::HEAD, &browser), Tapper::Bot));
+        assert!(matches!(tapper(&Method::GET, &browser), Tapper::Somebody));
     }
 }

@@ -18,7 +18,7 @@ use axum::{
     BoxError, Router,
     error_handling::HandleErrorLayer,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, Method, StatusCode},
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
     routing::get,
@@ -94,6 +94,7 @@ struct Panicked;
 async fn tap(
     State(door): State<Door>,
     token: Result<Path<String>, PathRejection>,
+    method: Method,
     headers: HeaderMap,
 ) -> Response {
     let Ok(Path(token)) = token else {
@@ -103,7 +104,7 @@ async fn tap(
     let environment = container::guess(&headers);
     let tap = door
         .app
-        .tap(None, &token, bots::tapper(&headers), environment);
+        .tap(None, &token, bots::tapper(&method, &headers), environment);
     let tap = timeout(door.deadline, tap).await;
     match tap.unwrap_or_else(|_| Err(Error::Refused(late()))) {
         Ok(tap) => launch(lang, environment.container, &tap),

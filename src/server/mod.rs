@@ -115,8 +115,7 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
 pub async fn rebuild_funnel(settings: &Settings) -> anyhow::Result<usize> {
     let ambient = Ambient::system();
     let store = open_store(settings, &ambient).await?;
-    let keep = settings.measurement.keep_events();
-    Ok(app::rebuild_funnel(&store, &ambient, keep).await?)
+    Ok(app::rebuild_funnel(&store, &ambient).await?)
 }
 
 /// The store of these settings, its schema up to date.
@@ -227,7 +226,7 @@ impl Server {
     /// is cut. It always returns, whatever peers do.
     pub async fn serve(self, stop: CancellationToken, cut: CancellationToken) {
         let (tasks, close) = (TaskTracker::new(), CancellationToken::new());
-        let store = self.app.store.clone();
+        let (store, last) = (self.app.store.clone(), self.app.clone());
         tasks.spawn(self.health.follow(store, stop.clone(), close.clone()));
         let (app, metrics) = (|| self.app.clone(), || self.worker_metrics.clone());
         if self.roles.has(Role::Serve) {
@@ -264,13 +263,20 @@ impl Server {
             () = cut.cancelled() => {}
         }
         close.cancel();
-        tokio::select! {
-            () = tasks.wait() => return,
-            () = sleep(self.drain) => tracing::warn!("the drain is over; cutting what is left"),
-            () = cut.cancelled() => {}
+        let drained = tokio::select! {
+            () = tasks.wait() => true,
+            () = sleep(self.drain) => {
+                tracing::warn!("the drain is over; cutting what is left");
+                false
+            }
+            () = cut.cancelled() => false,
+        };
+        if !drained {
+            cut.cancel();
+            let _ = timeout(AFTER_CUT, tasks.wait()).await;
         }
-        cut.cancel();
-        let _ = timeout(AFTER_CUT, tasks.wait()).await;
+        // What the last calls noted.
+        let _ = timeout(AFTER_CUT, worker::last_exposures(&last)).await;
     }
 }
 

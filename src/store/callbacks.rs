@@ -70,6 +70,20 @@ impl<C: ConnectionTrait> Db<C> {
     }
 }
 
+impl<C: ConnectionTrait> Db<C> {
+    /// When the first came in of those that are yet to be worked off.
+    pub async fn callbacks_wait_since(&self) -> Result<Option<Micros>> {
+        let first = Entity::find()
+            .select_only()
+            .column_as(Column::Time.min(), "time")
+            .filter(Column::NextTime.is_not_null())
+            .into_tuple::<Option<i64>>()
+            .one(&self.0)
+            .await?;
+        Ok(first.flatten().map(Micros))
+    }
+}
+
 impl Tx {
     /// These are worked off. What they said is gone; that they came is still known.
     pub async fn callbacks_done(&self, nos: &[i64]) -> Result<()> {

@@ -1,14 +1,22 @@
 //! Raw events: how they come in, in statements over many rows, and how whole days go.
 
-use std::ops::RangeInclusive;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ConnectionTrait, DbBackend, EntityTrait, Statement, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, Statement,
+    Value,
 };
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::{Result, Tx, array::array, entity::funnel_queue, history::json};
+use super::{
+    Db, Error, Result, Tx,
+    array::array,
+    entity::{event, funnel_queue},
+    history::json,
+    meta,
+};
 use crate::domain::{Event, Merchant, Micros};
 
 /// Rows of one of SQLite's statements: more are no faster.
@@ -16,13 +24,14 @@ const SQLITE_ROWS: usize = 100;
 
 const MICROS_A_DAY: i64 = 86_400_000_000;
 
-/// Viewers of a merchant of whom something new is known.
+/// Names the row with the first day of which all events are kept.
+const KEPT_FROM: &str = "events_kept_from";
+
+/// Viewers of a merchant of whom something new is known, each from when on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Touched {
     pub merchant: Merchant,
-    /// From when on.
-    pub since: Micros,
-    pub viewers: Vec<i64>,
+    pub viewers: BTreeMap<i64, Micros>,
 }
 
 impl Tx {
@@ -40,6 +49,14 @@ impl Tx {
             new += self.0.execute_raw(statement).await?.rows_affected();
         }
         Ok(new)
+    }
+
+    /// Whether an event with this id happened on the day before this time's.
+    pub async fn happened_the_day_before(&self, id: Uuid, time: Micros) -> Result<bool> {
+        let earlier = event::Entity::find()
+            .filter(event::Column::Day.eq(day(time) - 1))
+            .filter(event::Column::Id.eq(id));
+        Ok(earlier.count(&self.0).await? > 0)
     }
 
     /// Has the funnels of these viewers looked at again.
@@ -129,6 +146,20 @@ fn columns(events: &[Event], now: Micros) -> [Value; 15] {
     ]
 }
 
+impl<C: ConnectionTrait> Db<C> {
+    /// From when on all events are kept: nothing before can be counted again.
+    pub async fn events_kept_from(&self) -> Result<Micros> {
+        let noted = meta::value(&self.0, KEPT_FROM).await?;
+        let Some(noted) = noted else {
+            return Ok(Micros::MIN);
+        };
+        let day = String::from_utf8(noted).ok();
+        let day: Option<i64> = day.and_then(|day| day.parse().ok());
+        let day = day.ok_or_else(|| Error::corrupt("meta: events_kept_from"))?;
+        Ok(Micros(day * MICROS_A_DAY))
+    }
+}
+
 /// Days that have a partition before they begin.
 const AHEAD: i32 = 8;
 /// Days back for which events still come, and one for the clocks.
@@ -156,6 +187,7 @@ impl Tx {
         {
             return Ok(());
         }
+        self.give_up_soon().await?;
         // One replica at a time; and nothing comes into the place of a day that is being made.
         let alone = "LOCK TABLE events_other IN ACCESS EXCLUSIVE MODE";
         self.0.execute_unprepared(alone).await?;
@@ -170,8 +202,8 @@ impl Tx {
         Ok(days.filter(|day| !there.contains(day)).collect())
     }
 
-    /// Forgets the events of days that ended before `keep`; how many days, or on SQLite rows, of
-    /// at most `limit` there were.
+    /// Forgets events of days that ended before `keep`: on SQLite at most `limit` rows, on
+    /// PostgreSQL a day. How many rows; `limit` where there may be more.
     pub async fn forget_event_days(&self, keep: Micros, limit: u64) -> Result<u64> {
         let (first, db) = (day(keep), self.0.get_database_backend());
         if db != DbBackend::Postgres {
@@ -179,17 +211,37 @@ impl Tx {
                           (SELECT day, id FROM events WHERE day < ? ORDER BY day LIMIT ?)";
             let values = [first.into(), limit.into()];
             let forget = Statement::from_sql_and_values(db, forget, values);
-            return Ok(self.0.execute_raw(forget).await?.rows_affected());
-        }
-        let mut dropped = 0;
-        for day in self.event_days().await? {
-            if day < first && dropped < limit {
-                let drop = format!("DROP TABLE events_{day}");
-                self.0.execute_unprepared(&drop).await?;
-                dropped += 1;
+            let forgotten = self.0.execute_raw(forget).await?.rows_affected();
+            if forgotten > 0 {
+                self.note_kept_from(first).await?;
             }
+            return Ok(forgotten);
         }
-        Ok(dropped)
+        self.give_up_soon().await?;
+        let over = self
+            .event_days()
+            .await?
+            .into_iter()
+            .filter(|day| *day < first);
+        let Some(day) = over.min() else {
+            return Ok(0);
+        };
+        // One a time: nobody may read or write meanwhile.
+        let drop = format!("DROP TABLE IF EXISTS events_{day}");
+        self.0.execute_unprepared(&drop).await?;
+        self.note_kept_from(day + 1).await?;
+        Ok(limit)
+    }
+
+    async fn note_kept_from(&self, day: i32) -> Result<()> {
+        meta::put(&self.0, KEPT_FROM, day.to_string().into_bytes()).await
+    }
+
+    /// Rather not now than have everybody wait behind this.
+    async fn give_up_soon(&self) -> Result<()> {
+        let soon = "SET LOCAL lock_timeout = '300ms'";
+        self.0.execute_unprepared(soon).await?;
+        Ok(())
     }
 
     /// The days that have a partition.

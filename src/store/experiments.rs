@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{NotSet, Set},
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
     sea_query::{Alias, Expr, OnConflict},
 };
 
@@ -52,9 +52,24 @@ impl<C: ConnectionTrait> Db<C> {
         all(self, query).await
     }
 
-    /// Of all merchants, the latest first.
+    /// Of each merchant the latest, the latest first.
     pub async fn latest_experiments(&self, limit: u64) -> Result<Vec<Experiment>> {
-        all(self, Entity::find().order_by_desc(Column::No).limit(limit)).await
+        let latest = Entity::find()
+            .select_only()
+            .column_as(Column::No.max(), "no")
+            .group_by(Column::Merchant)
+            .into_query();
+        let query = Entity::find()
+            .filter(Column::No.in_subquery(latest))
+            .order_by_desc(Column::No)
+            .limit(limit);
+        all(self, query).await
+    }
+
+    /// How many a merchant has made.
+    pub async fn count_experiments(&self, merchant: &Merchant) -> Result<u64> {
+        let of = Entity::find().filter(Column::Merchant.eq(merchant.id()));
+        Ok(of.count(&self.0).await?)
     }
 
     /// The experiments of these merchants that run at this moment: one each.

@@ -144,7 +144,7 @@ impl Tx {
         let tell = format!(
             "INSERT INTO outbox (time, kind, subject, data) \
              SELECT {now}, CASE WHEN t.opened THEN {opened} ELSE {closed} END, \
-             'merchants/' || t.merchant || '/eligibility', \
+             'merchants/' || t.merchant || '/eligibility/programs/' || p.id, \
              '{{\"merchant\":\"merchants/' || t.merchant || '\",\"program\":\"programs/' || p.id \
              || '\",\"day\":\"{day}\"}}' \
              FROM transitions t JOIN programs p ON p.no = t.program_no WHERE t.run_no = {run_no}"

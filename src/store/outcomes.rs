@@ -30,7 +30,8 @@ pub struct Outcome {
 }
 
 impl<C: ConnectionTrait> Db<C> {
-    /// Of these experiments, by number; none of those that nobody met. One query.
+    /// Of these experiments, by number; none of those that nobody met. Of viewers whose
+    /// events are no longer kept nothing is said.
     pub async fn outcomes(
         &self,
         experiments: &[i64],
@@ -40,8 +41,9 @@ impl<C: ConnectionTrait> Db<C> {
         if experiments.is_empty() {
             return Ok(BTreeMap::new());
         }
+        let kept = self.events_kept_from().await?;
         let db = self.0.get_database_backend();
-        let statement = Statement::from_string(db, query(experiments, zone, now));
+        let statement = Statement::from_string(db, query(experiments, zone, kept, now));
         let mut outcomes: BTreeMap<i64, Outcome> = BTreeMap::new();
         for row in self.0.query_all_raw(statement).await? {
             let outcome = outcomes.entry(row.try_get_by_index(0)?).or_default();
@@ -81,7 +83,7 @@ fn side<T>(arms: &mut Arms<T>, arm: Arm) -> &mut T {
 /// A row for each experiment and arm, and one with arm 0 for those seen in both: exposed, recent,
 /// and of each stage matured and converted. The clocks of two services may differ, so a stage
 /// counts from a little before the exposure: in both arms alike.
-fn query(experiments: &[i64], zone: Zone, now: Micros) -> String {
+fn query(experiments: &[i64], zone: Zone, kept: Micros, now: Micros) -> String {
     let nos: Vec<_> = experiments.iter().map(i64::to_string).collect();
     let stages: String = COMPARED
         .iter()
@@ -90,20 +92,25 @@ fn query(experiments: &[i64], zone: Zone, now: Micros) -> String {
     format!(
         "WITH met AS (SELECT experiment_no, viewer, min(time) AS time, \
                              CASE WHEN min(arm) = max(arm) THEN min(arm) ELSE 0 END AS arm \
-                      FROM exposures WHERE experiment_no IN ({}) \
+                      FROM exposures WHERE experiment_no IN ({}) AND time >= {} \
                       GROUP BY experiment_no, viewer) \
          SELECT m.experiment_no, CAST(m.arm AS smallint), count(*), \
                 count(CASE WHEN m.time > {} THEN 1 END){stages} \
          FROM met m JOIN experiments x ON x.no = m.experiment_no \
          GROUP BY m.experiment_no, m.arm",
         nos.join(","),
+        kept.0,
         now.0 - 7 * MICROS_A_DAY,
     )
 }
 
 fn counts(stage: Stage, zone: Zone, now: Micros) -> String {
     let window = micros(stage.window());
-    let closed = format!("m.arm <> 0 AND m.time <= {}", now.0.saturating_sub(window));
+    // Once the hold-out has ended, the held out are shown cards like everybody.
+    let closed = format!(
+        "m.arm <> 0 AND m.time <= {} AND (x.stop_time IS NULL OR m.time + {window} <= x.stop_time)",
+        now.0.saturating_sub(window)
+    );
     let done = match stage {
         Stage::Added => reported(zone, window),
         _ => told(stage, window),

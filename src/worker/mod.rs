@@ -6,7 +6,7 @@ mod outbox;
 
 use std::time::Duration;
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::metrics::Metrics;
@@ -64,20 +64,28 @@ pub async fn openings(app: App, stop: CancellationToken) {
 /// lose.
 const EXPOSURES_EVERY: Duration = Duration::from_millis(400);
 
-/// Writes who met an experiment, until `stop`, and then what is left.
+/// Writes who met an experiment, until `stop`.
 pub async fn exposures(app: App, stop: CancellationToken) {
     let mut ticks = ticks(EXPOSURES_EVERY);
     loop {
-        let stopped = tokio::select! {
-            () = stop.cancelled() => true,
-            _ = ticks.tick() => false,
-        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
         if let Err(error) = app.write_exposures().await {
             tracing::warn!(%error, "exposures wait");
         }
-        if stopped {
-            return;
-        }
+    }
+}
+
+/// Between two tries to write what is left at the end.
+const LAST_TRY: Duration = Duration::from_millis(100);
+
+/// Writes who met an experiment until the last call was answered; it may be cut.
+pub async fn last_exposures(app: &App) {
+    while let Err(error) = app.write_exposures().await {
+        tracing::warn!(%error, "the last exposures wait");
+        sleep(LAST_TRY).await;
     }
 }
 

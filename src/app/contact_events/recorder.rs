@@ -118,7 +118,13 @@ impl<'a> Recorder<'a> {
                 tracing::warn!("a contact has more events than are kept");
             }
             let Some(changes) = changes else { continue };
-            for event in before.values().chain(history.events().values()) {
+            let others = changes.changed.iter().map(|(id, _)| id);
+            for id in changes.gone.iter().chain(others) {
+                if let Some(event) = before.get(id) {
+                    self.touch(event);
+                }
+            }
+            for (_, event) in changes.added.iter().chain(&changes.changed) {
                 self.touch(event);
             }
             for id in &changes.gone {

@@ -10,21 +10,15 @@ use crate::{
         Merchant, Micros,
         funnel::{LONGEST, windows_after},
     },
-    store::{self, Basis, Store, Tally},
+    store::{self, Basis, Store},
 };
-
-const DAY: i64 = 86_400_000_000;
 
 /// For how long the lease is asked: it is held by its row as well.
 const ASKED: Duration = Duration::from_secs(60);
 
 /// Makes the roll-ups again, in one transaction; of how many viewers. A conflict while a replica
 /// rolls up.
-pub async fn rebuild_funnel(
-    store: &Store,
-    ambient: &Ambient,
-    keep_events: Duration,
-) -> store::Result<usize> {
+pub async fn rebuild_funnel(store: &Store, ambient: &Ambient) -> store::Result<usize> {
     let (now, holder) = (ambient.now(), ambient.uuid().to_string());
     let busy = || store::Error::conflict("a replica rolls up; stop it, or try again");
     if !store.take_lease(LEASE, &holder, now, now + ASKED).await? {
@@ -34,15 +28,10 @@ pub async fn rebuild_funnel(
     if !tx.hold_lease(LEASE, &holder, now).await? {
         return Err(busy());
     }
-    // Every event of the days after this one is kept.
-    let kept = before(now, keep_events);
-    let first = Micros(kept.0.div_euclid(DAY) * DAY + DAY);
+    let mut round = Round::begin(&tx).await?;
+    // What opened before is counted for good.
+    let first = round.kept.max(Micros(0));
     tx.clear_funnel(first).await?;
-    let mut round = Round {
-        tx: &tx,
-        tally: Tally::new(),
-        viewers: 0,
-    };
     // What was reached since, in a window from before, is counted as it was.
     for (merchant, key, late) in tx.reached_late(first).await? {
         round.count(&merchant, key, &late, 1, &[Basis::Event]);

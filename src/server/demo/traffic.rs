@@ -1,6 +1,8 @@
 //! A day of made-up traffic: an experiment that held half of the sample merchant's viewers out,
 //! and leads of which it is known how many more there were with cards.
 
+use std::collections::BTreeMap;
+
 use crate::{
     app::{App, Error, Result},
     domain::{Arm, ContactKind, Event, Experiment, ExperimentName, Merchant, Micros, Stage, Touch},
@@ -27,7 +29,8 @@ pub async fn load(app: &App, merchant: &Merchant) -> Result<()> {
     }
     let (now, zone) = (app.ambient.now(), app.rules.calendar.zone);
     let day = zone.day(now) - DAYS_AGO;
-    let (start, end) = (zone.start(day), zone.start(day + 1));
+    // Every viewer's window closes before the hold-out ends.
+    let (start, end) = (zone.start(day), zone.start(day + DAYS_AGO - 1));
     let started = Experiment {
         no: 0,
         name,
@@ -50,7 +53,7 @@ pub async fn load(app: &App, merchant: &Merchant) -> Result<()> {
         ..made
     };
     tx.save_experiment(&experiment, "demo").await?;
-    let (mut exposures, mut events, mut viewers) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut exposures, mut events, mut viewers) = (Vec::new(), Vec::new(), BTreeMap::new());
     for n in 0..VIEWERS {
         let viewer = app.keys.viewer_hash(&format!("demo-{n}"));
         let arm = experiment.arm(viewer);
@@ -62,7 +65,7 @@ pub async fn load(app: &App, merchant: &Merchant) -> Result<()> {
             arm,
             time,
         });
-        viewers.push(viewer.cast_signed());
+        viewers.insert(viewer.cast_signed(), start);
         for (stage, after) in visit(viewer, arm) {
             let time = Micros(time.0 + after * SECOND);
             events.push(event(app, merchant, viewer, stage, time));
@@ -72,7 +75,6 @@ pub async fn load(app: &App, merchant: &Merchant) -> Result<()> {
     tx.insert_events(&events, now).await?;
     let touched = Touched {
         merchant: merchant.clone(),
-        since: start,
         viewers,
     };
     tx.queue_funnel(&[touched], now).await?;

@@ -267,6 +267,8 @@ async fn who_is_held_out_is_shown_nothing_and_both_sides_are_noted(engine: Engin
     trial.stop().await.unwrap();
     trial.api.advance(Duration::from_secs(1));
     assert!(!trial.menu(&format!("v-{of_held}")).await);
+    assert!(!trial.menu("v-new").await);
+    sleep(Duration::from_secs(1)).await;
     assert_eq!(trial.exposures(40).await.len(), 40);
 }
 

@@ -14,6 +14,7 @@ mod paging;
 mod placements;
 mod programs;
 mod provenance;
+mod reconciliation;
 mod requests;
 mod rights;
 mod rpc;

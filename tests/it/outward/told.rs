@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mingpian::{
     api::{common, pb},
-    domain::{Merchant, Zone},
+    domain::Zone,
 };
 use serde_json::json;
 use tonic::transport::Channel;
@@ -247,6 +247,9 @@ async fn spent(server: &TestServer, units: i64) {
     tx.commit().await.unwrap();
 }
 
+/// Of a merchant in one program.
+const SUBJECT: &str = "merchants/klook/eligibility/programs/default";
+
 async fn who_opens_and_closes_is_told(engine: Engine) {
     let nats = Nats::start();
     let server = TestServer::gated(engine, &telling(&nats)).await;
@@ -255,7 +258,7 @@ async fn who_opens_and_closes_is_told(engine: Engine) {
     let heard = consumer
         .hears("who opens", has("mingpian.eligibility.opened"))
         .await;
-    let opened = latest(&heard, "merchants/klook/eligibility");
+    let opened = latest(&heard, SUBJECT);
     let day = Zone::SHANGHAI.day(server.clock.now()).to_string();
     let wanted = json!({"merchant": "merchants/klook", "program": "programs/default", "day": day});
     assert_eq!(opened["data"], wanted);
@@ -263,11 +266,12 @@ async fn who_opens_and_closes_is_told(engine: Engine) {
     // Firm once the wait is over.
     server.clock.advance(Duration::from_secs(3 * 24 * 60 * 60));
     spent(&server, -2000).await;
-    let merchant = Merchant::from_id("klook").unwrap();
-    assert_eq!(merchant.to_string(), "merchants/klook");
-    consumer
+    let heard = consumer
         .hears("who closes", has("mingpian.eligibility.closed"))
         .await;
+    let closed = latest(&heard, SUBJECT);
+    assert_eq!(closed["type"], "mingpian.eligibility.closed");
+    assert_eq!(closed["data"]["program"], "programs/default");
 }
 
 async fn without_a_url_nothing_is_kept_to_be_told(engine: Engine) {
