@@ -210,3 +210,25 @@ fn cloud_events<'a>(waiting: &'a [Waiting], source: &str) -> Result<Vec<CloudEve
     });
     events.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_was_given_before_shows_a_loss_and_a_repeated_message_does_not() {
+        let seen = Seen {
+            made: "1".to_owned(),
+            last: 7,
+        };
+        let acks = |acks: &[(u64, bool)]| {
+            let ack = |&(number, again)| Ack { number, again };
+            acks.iter().map(ack).collect::<Vec<_>>()
+        };
+        assert!(!went_back(
+            &acks(&[(3, true), (8, false), (9, false)]),
+            &seen
+        ));
+        assert!(went_back(&acks(&[(7, false), (8, false)]), &seen));
+    }
+}

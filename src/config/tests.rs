@@ -373,3 +373,51 @@ fn a_conduct_table_is_read_at_once_and_a_broken_one_named_with_its_rule() {
     assert!(refused(&named).contains("at most 1048576 bytes"));
     assert_eq!(with(&[]).unwrap().compliance.conduct().version, "1");
 }
+
+#[test]
+fn roles_are_words_of_a_list() {
+    let settings = Settings::default();
+    for role in [
+        Role::Serve,
+        Role::Intake,
+        Role::Rollup,
+        Role::Publish,
+        Role::Jobs,
+    ] {
+        assert!(settings.roles.has(role), "{role:?}");
+    }
+    let settings = with(&[("ROLES", "intake, rollup")]).unwrap();
+    assert!(settings.roles.has(Role::Rollup) && !settings.roles.has(Role::Serve));
+    let text = refused(&[("ROLES", "intake,cook")]);
+    assert!(text.contains("roles: unknown variant `cook`"), "{text}");
+    let text = refused(&[("ROLES", "")]);
+    assert!(text.contains("must name a role"), "{text}");
+}
+
+#[test]
+fn where_nats_is_comes_from_a_file_too_and_is_not_printed_whole() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "nats://me:hunter2@nats:4222").unwrap();
+    let path = file.path().to_str().unwrap();
+    let settings = with(&[("EVENTS_URL_FILE", path)]).unwrap();
+    assert!(settings.events_url().is_some());
+    let printed = toml::to_string(&settings).unwrap();
+    assert!(printed.contains("nats://redacted@nats:4222"), "{printed}");
+    assert!(Settings::default().events_url().is_none());
+    let text = refused(&[("EVENTS_URL", "http://hunter2")]);
+    assert!(
+        text.contains("events_url") && !text.contains("hunter2"),
+        "{text}"
+    );
+    for (key, bad) in [
+        ("STREAM", "a.b"),
+        ("SUBJECT_PREFIX", "a.*"),
+        ("KEEP_DAYS", "0"),
+    ] {
+        let text = refused(&[(&format!("EVENTS__{key}"), bad)]);
+        assert!(
+            text.contains(&format!("events.{}", key.to_lowercase())),
+            "{text}"
+        );
+    }
+}

@@ -63,6 +63,8 @@ async fn many_replicas_migrate_an_empty_database_once(engine: Engine) {
             "m0003_wecom",
             "m0004_compliance",
             "m0005_measurement",
+            "m0006_experiments",
+            "m0007_outbox",
         ];
         assert_eq!(applied(&s).await, steps);
     }
