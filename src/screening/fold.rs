@@ -122,6 +122,9 @@ fn boxed_letter(c: char) -> Option<char> {
         '\u{1f150}'..='\u{1f169}' => 0x1f150,
         '\u{1f170}'..='\u{1f189}' => 0x1f170,
         '\u{1f1e6}'..='\u{1f1ff}' => 0x1f1e6,
+        // In brackets, which NFKC would leave standing between letters.
+        '\u{249c}'..='\u{24b5}' => 0x249c,
+        '\u{1f110}'..='\u{1f129}' => 0x1f110,
         _ => return None,
     };
     char::from_u32(c as u32 - first + 'a' as u32)
@@ -138,10 +141,15 @@ fn foreign_digit(c: char) -> Option<char> {
     char::from_digit(c as u32 - nought, 10)
 }
 
-/// Digits in filled or double circles, which NFKC leaves alone too.
+/// Digits in filled or double circles, which NFKC leaves alone too, and those with brackets, a
+/// stop or a comma, which it would leave standing between digits.
 fn boxed_digit(c: char) -> Option<char> {
     let value = match c {
         '\u{24ff}' | '\u{1f10b}' | '\u{1f10c}' => 0,
+        '\u{2474}'..='\u{247c}' => c as u32 - 0x2473,
+        '\u{2488}'..='\u{2490}' => c as u32 - 0x2487,
+        '\u{1f100}' => 0,
+        '\u{1f101}'..='\u{1f10a}' => c as u32 - 0x1f101,
         '\u{2776}'..='\u{277e}' => c as u32 - 0x2775,
         '\u{2780}'..='\u{2788}' => c as u32 - 0x277f,
         '\u{278a}'..='\u{2792}' => c as u32 - 0x2789,
