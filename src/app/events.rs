@@ -218,10 +218,9 @@ impl Named {
             }
         };
         if *name.merchant() != draft.merchant {
-            return Err(Refusal::new(
-                Reason::TokenForged,
-                "not a token of this merchant",
-            ));
+            // No word on whose it is: as of one that nobody made.
+            let message = "this service did not make that token";
+            return Err(Refusal::new(Reason::TokenForged, message));
         }
         let placement = self.placements.get(name).ok_or_else(not_there)?;
         if touch.note.is_empty() {
