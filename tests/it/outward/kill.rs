@@ -14,6 +14,7 @@ use std::{
 };
 
 use mingpian::{app::Ambient, wecom::fake::Fake};
+use sea_orm::{Database, DatabaseConnection};
 use tokio::{sync::watch, time::sleep};
 
 use super::{Consumer, Nats, adds, store, telling};
@@ -50,16 +51,21 @@ impl Postgres {
         Self { child, url }
     }
 
-    /// SIGKILL to one of its processes: it ends all others, and recovers as from a crash.
-    async fn kill(&self) {
+    /// Connects, once it takes connections.
+    async fn up(&self) -> DatabaseConnection {
         let started = Instant::now();
-        let db = loop {
-            match sea_orm::Database::connect(&self.url).await {
-                Ok(db) => break db,
+        loop {
+            match Database::connect(&self.url).await {
+                Ok(db) => return db,
                 Err(e) => assert!(started.elapsed() < Duration::from_secs(30), "{e}"),
             }
             sleep(Duration::from_millis(50)).await;
-        };
+        }
+    }
+
+    /// SIGKILL to one of its processes: it ends all others, and recovers as from a crash.
+    async fn kill(&self) {
+        let db = self.up().await;
         let sql = "SELECT pid::text FROM pg_stat_activity WHERE backend_type = 'checkpointer'";
         let pid = column(&db, sql).await.remove(0);
         let killed = Command::new("kill").args(["-9", &pid]).status().unwrap();
@@ -141,6 +147,10 @@ async fn the_stream_tells_the_adds_of_the_database_whoever_is_killed(engine: Eng
         nats.back();
         a_moment().await;
         process.kill();
+        if let Some(postgres) = &postgres {
+            // The service does not start without its store.
+            postgres.up().await;
+        }
         process = serve_on_again(&scratch, &more);
         door.send_replace(process.http);
         a_moment().await;

@@ -16,6 +16,7 @@ use crate::{
 on_both_engines!(
     a_stream_that_was_wiped_or_deleted_is_told_all_again,
     a_stream_that_went_back_is_told_all_again,
+    what_a_stream_does_not_take_is_told_once_it_does,
     without_nats_all_goes_on_and_is_told_later,
     what_was_told_is_kept_for_as_long_as_the_settings_say,
 );
@@ -80,6 +81,26 @@ async fn a_stream_that_went_back_is_told_all_again(engine: Engine) {
     nats.set_back(&copy);
     nats.back();
     hears(&Consumer::of(&nats), 10).await;
+}
+
+/// One that is there is used as it is, even where it was made for something else.
+async fn what_a_stream_does_not_take_is_told_once_it_does(engine: Engine) {
+    let nats = Nats::start();
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let context = jetstream::new(client);
+    let mut config = jetstream::stream::Config {
+        name: "MINGPIAN".to_owned(),
+        subjects: vec!["other".to_owned()],
+        ..Default::default()
+    };
+    context.create_stream(config.clone()).await.unwrap();
+    let server = TestServer::start_with(engine, &telling(&nats)).await;
+    enroll(&server, 0..5).await;
+    // Long enough that it was tried.
+    sleep(Duration::from_secs(2)).await;
+    config.subjects = vec!["mingpian.>".to_owned()];
+    context.update_stream(config).await.unwrap();
+    hears(&Consumer::of(&nats), 5).await;
 }
 
 async fn without_nats_all_goes_on_and_is_told_later(engine: Engine) {
