@@ -34,7 +34,8 @@ on_both_engines!(
 );
 
 const WRITERS: usize = 6;
-const LIMITS: &str = "[cards]\nper_merchant = 1000\n";
+/// Many write at once, on a machine that may have other work.
+const LIMITS: &str = "[cards]\nper_merchant = 1000\n[store]\nacquire_timeout_millis = 20000\n";
 
 /// The one who writes and remembers: a merchant of its own, and what it was told.
 struct Writer {
