@@ -165,6 +165,12 @@ fn is_solid(c: char) -> bool {
     c.is_alphanumeric() || c == '+' || c == '〇'
 }
 
+/// Whether a letter, of a script that has capitals or of none of ours, is another one than the
+/// ASCII letter that it is folded to. What Unicode calls a form of it (NFKC) is not.
+fn is_alike(c: char) -> bool {
+    !c.is_ascii() && c.is_alphabetic() && c < '\u{2e80}' && !c.nfkc().all(|c| c.is_ascii())
+}
+
 /// A folded text.
 #[derive(Debug)]
 pub struct Folded {
@@ -175,6 +181,8 @@ pub struct Folded {
     solid: Vec<u32>,
     /// For each character of `line`, how many solid ones stand before it.
     rank: Vec<u32>,
+    /// Indexes into `line`: letters that only look like the one they were folded to.
+    alike: Vec<u32>,
 }
 
 impl Folded {
@@ -184,9 +192,16 @@ impl Folded {
             from: Vec::with_capacity(text.len()),
             solid: Vec::new(),
             rank: Vec::new(),
+            alike: Vec::new(),
         };
         for (at, c) in (0u32..).zip(text.chars()) {
+            let start = folded.line.len() as u32;
             folding.each(c, |c| folded.push(c, at));
+            if is_combining_mark(c) {
+                folded.alike.extend(start.checked_sub(1));
+            } else if is_alike(c) {
+                folded.alike.extend(start..folded.line.len() as u32);
+            }
         }
         folded
     }
@@ -227,6 +242,15 @@ impl Folded {
 
     pub fn solid(&self, index: usize) -> Option<char> {
         self.solid.get(index).map(|&i| self.line[i as usize])
+    }
+
+    /// Whether a range of the line reads as it was written. A host with an accent or a letter of
+    /// another script is another host.
+    pub fn is_literal(&self, line: &Range<usize>) -> bool {
+        let first = self.alike.partition_point(|&i| (i as usize) < line.start);
+        self.alike
+            .get(first)
+            .is_none_or(|&i| (i as usize) >= line.end)
     }
 
     /// A range of the line as one of solid characters.

@@ -197,6 +197,11 @@ impl Links {
         worst
     }
 
+    /// What any link leads to of which nothing better is known.
+    pub fn anywhere(&self) -> Option<&Place> {
+        self.find(|place| place.host == "*")
+    }
+
     /// Whether a link leads to the platform itself.
     pub fn is_own(&self, link: &str) -> bool {
         let url = Url::parse(link).ok();

@@ -112,6 +112,7 @@ impl Rulebook {
         let mut inside = vec![false; text.len()];
         let mut foreign = Vec::new();
         for link in self.links.search(text.line(), work) {
+            let literal = text.is_literal(&link.line);
             let hit = Hit::new(text.ranks(link.line));
             inside[hit.range()].fill(true);
             if hit.len() == 0 {
@@ -122,6 +123,8 @@ impl Rulebook {
                 true => self.links.judge_mail(&link.text),
                 false => self.links.judge(&link.text),
             };
+            // It reads like a host of the platform, and is another's.
+            let place = place.or_else(|| self.links.anywhere().filter(|_| !literal));
             foreign.extend(place.map(|place| (place, hit)));
         }
         hits.drop_inside(&inside);

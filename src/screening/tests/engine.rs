@@ -42,6 +42,23 @@ fn the_platforms_own_links_are_no_finding() {
 }
 
 #[test]
+fn a_host_that_only_looks_like_the_platforms_is_another() {
+    for link in [
+        "https://xıaohongshu.com/a",
+        "https://xiáohongshu.com/a",
+        "https://xia\u{301}ohongshu.com/a",
+        "https://хiaohongshu.com/a",
+        "https://xhslınk.com/a",
+    ] {
+        let found = BOOK.text(&format!("看这里 {link}"));
+        let category = found.first().map(|finding| finding.category);
+        assert_eq!(category, Some(Category::ExternalLink), "{link}");
+    }
+    // What Unicode takes for the same letters leads to the same host.
+    assert_eq!(BOOK.text("看这里 https://ｘｉａｏｈｏｎｇｓｈｕ.com/a"), []);
+}
+
+#[test]
 fn findings_are_sixteen_at_most() {
     assert_eq!(BOOK.text(&"1234567@qq.com ".repeat(100)).len(), 16);
 }
