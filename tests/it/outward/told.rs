@@ -15,7 +15,8 @@ use crate::{
     on_both_engines,
     support::{
         CardClient, ComplianceClient, EligibilityClient, Engine, PlacementClient, ProgramClient,
-        ServingClient, TestServer, WecomClient, create_card, on_note, phone, place, tap, viewer,
+        ServingClient, TestServer, WecomClient, create_card, on_note, phone, place, tap_capsule,
+        viewer,
     },
     wecom::sender::{CORP_ID, Sender, Told, corp},
 };
@@ -54,19 +55,7 @@ async fn tapped(channel: &Channel) -> (String, String) {
     let placement = place("klook", "main", "capsule", on_note("n-1"));
     let mut placements = PlacementClient::new(channel.clone());
     placements.create_placement(placement).await.unwrap();
-    let mut serving = ServingClient::new(channel.clone());
-    let request = pb::BatchGetNoteCapsulesRequest {
-        notes: vec!["notes/n-1".into()],
-        viewer: viewer(),
-    };
-    let answer = serving.batch_get_note_capsules(request).await.unwrap();
-    let result = answer.into_inner().results.remove(0).outcome;
-    let Some(pb::note_capsule_result::Outcome::Item(item)) = result else {
-        panic!("{result:?}")
-    };
-    let opening = tap(&item.tap_token, pb::environment::Container::NativeApp);
-    let opened = serving.open_card(opening).await.unwrap().into_inner();
-    (item.tap_token, opened.event_id)
+    tap_capsule(&mut ServingClient::new(channel.clone()), "notes/n-1").await
 }
 
 async fn sanctioned(channel: &Channel) {

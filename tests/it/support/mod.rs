@@ -541,6 +541,22 @@ pub fn get_menu(merchant: &str) -> pb::GetChatMenuRequest {
     }
 }
 
+/// Fetches a note's capsule and taps it: the token, and the tap's id.
+pub async fn tap_capsule(serving: &mut ServingClient, note: &str) -> (String, String) {
+    let request = pb::BatchGetNoteCapsulesRequest {
+        notes: vec![note.to_owned()],
+        viewer: viewer(),
+    };
+    let answer = serving.batch_get_note_capsules(request).await.unwrap();
+    let result = answer.into_inner().results.remove(0).outcome;
+    let Some(pb::note_capsule_result::Outcome::Item(item)) = result else {
+        panic!("{result:?}")
+    };
+    let opening = tap(&item.tap_token, pb::environment::Container::NativeApp);
+    let opened = serving.open_card(opening).await.unwrap().into_inner();
+    (item.tap_token, opened.event_id)
+}
+
 pub fn tap(token: &str, container: pb::environment::Container) -> pb::OpenCardRequest {
     pb::OpenCardRequest {
         tap_token: token.into(),

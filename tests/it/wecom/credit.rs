@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use mingpian::{
     api::pb::{
         self, contact::Kind, contact_event::Source, contact_event::Type,
-        contact_event::Unattributed, environment::Container, event::Type as Stage,
-        query_funnel_request::Scope, wecom_service_client::WecomServiceClient,
+        contact_event::Unattributed, event::Type as Stage, query_funnel_request::Scope,
+        wecom_service_client::WecomServiceClient,
     },
     domain::{ContactKind, CorpName, Notice, NoticeKind, Origin, TapToken},
 };
@@ -19,7 +19,7 @@ use crate::{
     lifecycle::{column, database},
     on_both_engines,
     support::{
-        Engine, LINK, TestServer, create_card, fields, on_note, phone, place, refused, tap, viewer,
+        Engine, LINK, TestServer, create_card, fields, on_note, phone, place, refused, tap_capsule,
     },
 };
 
@@ -72,20 +72,7 @@ impl Scene {
 
     /// Fetches the capsule and taps it: the State, and the tap's id.
     async fn tap(&self) -> (String, String) {
-        let mut serving = self.server.serving().await;
-        let request = pb::BatchGetNoteCapsulesRequest {
-            notes: vec!["notes/n-1".into()],
-            viewer: viewer(),
-        };
-        let answer = serving.batch_get_note_capsules(request).await.unwrap();
-        let result = answer.into_inner().results.remove(0).outcome;
-        let Some(pb::note_capsule_result::Outcome::Item(item)) = result else {
-            panic!("{result:?}")
-        };
-        let opened = serving
-            .open_card(tap(&item.tap_token, Container::NativeApp))
-            .await;
-        (item.tap_token, opened.unwrap().into_inner().event_id)
+        tap_capsule(&mut self.server.serving().await, "notes/n-1").await
     }
 
     fn http(&self) -> String {
