@@ -1,5 +1,5 @@
-//! Events of the funnel come in: what the platform's services saw, and taps. What is
-//! acknowledged is durable.
+//! Events of the funnel come in: what the platform's services saw, of which what is acknowledged
+//! is durable; and taps.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::{App, Error, Principal, Result, events};
 use crate::domain::{
-    Card, ContactKind, Door, Event, Micros, Origin, Reason, Refusal, Stage, TapToken, Touch,
+    Card, ContactKind, Door, Event, Micros, Origin, Placement, Reason, Refusal, Stage, TapToken,
+    Touch,
     launch::{self, Environment, Step},
     serving::{self, Candidate},
 };
@@ -85,32 +86,23 @@ impl App {
         let card = card.ok_or_else(|| Error::bug("cleared without its card"))?;
         let opened = self.open_contact(&clearance, &card, said.kind, health.as_ref())?;
         let event_id = self.event_id(&said, token, tapper);
-        let viewer = self.tapped_by(&said, tapper);
-        let touch = Touch {
-            placement: placement.name.id().to_owned(),
-            note: events::note(&placement),
-            channel,
-        };
         let event = Event {
             id: event_id,
             stage: Stage::Tap,
             merchant: placement.name.merchant().clone(),
-            viewer,
+            viewer: self.tapped_by(&said, tapper),
             time: now,
-            touch,
+            touch: Touch {
+                placement: placement.name.id().to_owned(),
+                note: events::note(&placement),
+                channel,
+            },
             kind: Some(said.kind),
             conversation: String::new(),
             bot: matches!(tapper, Tapper::Bot),
             attributes: String::new(),
         };
-        match timeout(RECORDING, self.record_tap(event, &placement)).await {
-            // Who taps does not stand behind who writes: attribution needs the token alone.
-            Err(_) => tracing::warn!(%event_id, "a tap is not recorded: others write"),
-            Ok(Err(Error::Store(error))) if error.is_conflict() || error.is_unavailable() => {
-                tracing::warn!(%event_id, %error, "a tap is not recorded");
-            }
-            Ok(recorded) => recorded?,
-        }
+        self.record(event, &placement).await?;
         tracing::info!(%event_id, placement = %placement.name, kind = said.kind.as_str(), "tap");
         Ok(Tap {
             steps: launch::plan(opened.target(), token, environment),
@@ -119,6 +111,19 @@ impl App {
             kind: said.kind,
             card,
         })
+    }
+
+    /// Who taps does not stand behind who writes: attribution needs the token alone.
+    async fn record(&self, tap: Event, placement: &Placement) -> Result<()> {
+        let event_id = tap.id;
+        match timeout(RECORDING, self.record_tap(tap, placement)).await {
+            Err(_) => tracing::warn!(%event_id, "a tap is not recorded: others write"),
+            Ok(Err(Error::Store(error))) if error.is_conflict() || error.is_unavailable() => {
+                tracing::warn!(%event_id, %error, "a tap is not recorded");
+            }
+            Ok(recorded) => recorded?,
+        }
+        Ok(())
     }
 
     /// One served token is one tap, so that an add which brings the token back meets its tap. A
