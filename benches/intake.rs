@@ -26,7 +26,7 @@ use mingpian::{
     config::{self, Flags},
     domain::{Merchant, Micros, PlacementName, Stage},
     server::Server,
-    store::{Basis, Scope, Stretch, hour},
+    store::{Basis, Scope, Stretch},
 };
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use sqlx::{Connection, PgConnection};
@@ -193,7 +193,7 @@ impl Intake {
 
     /// A year in roll-ups, asked for with so many raw events, and with ten times as many.
     async fn query(&self, engine: &str) {
-        let end = hour(self.app.ambient.now());
+        let end = self.app.ambient.now().hour();
         let year = format!(
             "WITH RECURSIVE h (h) AS (SELECT {} UNION ALL SELECT h + 1 FROM h WHERE h < {end}), \
              s (s) AS (SELECT 1 UNION ALL SELECT s + 1 FROM s WHERE s < 11) \

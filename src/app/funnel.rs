@@ -13,10 +13,10 @@ use super::{App, Result, write::before};
 use crate::{
     domain::{
         Merchant, Micros, Stage,
-        funnel::{LONGEST, Reached, Seen, Windows, windows_after},
-        metric::Metric,
+        funnel::{LONGEST, Reached, again},
+        metric::{Metric, told},
     },
-    store::{self, Basis, Counted, Scope, Stretch, Tally, Touched, Tx, hour},
+    store::{self, Basis, Counted, Scope, Stretch, Tally, Touched, Tx},
 };
 
 pub use rebuild::rebuild_funnel;
@@ -27,7 +27,7 @@ const LEASE: &str = "funnel";
 const BATCHES: u64 = 4;
 /// Viewers looked up at once.
 const VIEWERS: usize = 500;
-/// Days of events, or on SQLite rows, forgotten at once.
+/// Rows forgotten at once.
 const FORGOTTEN: u64 = 5000;
 
 /// What one round came to.
@@ -79,15 +79,15 @@ impl App {
         let waiting = reads.funnel_waits_since().await?;
         let called_back = reads.callbacks_wait_since().await?;
         let counts = reads.funnel(merchant, scope, stretch, basis).await?;
-        let told = |row: i32, stage: Stage| {
+        let count = |row: i32, stage: Stage| {
             let count = counts.get(&(row, stage)).copied().unwrap_or(0);
-            (count == 0 || count >= self.rules.withheld_under).then_some(count)
+            told(count, self.rules.withheld_under)
         };
         let rows = 0..(stretch.end - stretch.first) / stretch.hours;
         Ok(Funnel {
             rows: rows
                 .map(|row| FunnelRow {
-                    counts: Stage::ALL.iter().map(|s| (*s, told(row, *s))).collect(),
+                    counts: Stage::ALL.iter().map(|s| (*s, count(row, *s))).collect(),
                 })
                 .collect(),
             as_of: [waiting, called_back]
@@ -253,27 +253,11 @@ impl Round<'_> {
             let counted = Counted {
                 merchant: merchant.clone(),
                 basis: *basis,
-                hour: hour(time),
+                hour: time.hour(),
                 stage,
                 touch: reached.touch.clone(),
             };
             *self.tally.entry(counted).or_default() += by;
         }
     }
-}
-
-/// What is counted of a viewer from the first window that something new since then can change,
-/// and what is to be. All events are known from `kept` on.
-fn again(was: Windows, seen: Vec<Seen>, since: Micros, kept: Micros) -> (Windows, Windows) {
-    let since = since.max(kept);
-    let opened = was.range(..=(since, Stage::Removed)).next_back();
-    let opened = opened.map(|((opened, _), _)| *opened);
-    let (before, from) = match opened {
-        Some(opened) if opened >= kept => (None, opened),
-        Some(opened) => (Some(opened), kept),
-        None => (None, since),
-    };
-    let was = was.into_iter().filter(|((opened, _), _)| *opened >= from);
-    let seen = seen.into_iter().filter(|seen| seen.time >= from);
-    (was.collect(), windows_after(before, seen.collect()))
 }

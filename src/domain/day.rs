@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Micros;
 
-const MICROS_A_DAY: i64 = 86_400_000_000;
+pub const MICROS_A_DAY: i64 = 86_400_000_000;
 
 /// A calendar day, as days since 1970-01-01.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -91,6 +91,11 @@ impl Zone {
     pub fn day(self, at: Micros) -> Day {
         let days = at.0.saturating_add(self.offset).div_euclid(MICROS_A_DAY);
         Day(i32::try_from(days).unwrap_or(i32::MAX))
+    }
+
+    /// East of UTC, in microseconds.
+    pub const fn offset(self) -> i64 {
+        self.offset
     }
 
     /// The first moment of a day.

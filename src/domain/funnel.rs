@@ -67,13 +67,9 @@ pub struct Reached {
 /// The stages reached, by the window's opening.
 pub type Windows = BTreeMap<(Micros, Stage), Reached>;
 
-/// The windows of one viewer at one merchant. `seen` holds all events since the opening of a
-/// window or since before any; what comes twice counts once.
-pub fn windows(seen: Vec<Seen>) -> Windows {
-    windows_after(None, seen)
-}
-
-/// Likewise, of events that come after the opening of a window; without that window.
+/// The windows of one viewer at one merchant; what comes twice counts once. `seen` holds all
+/// events since before any window, or since the opening of one; or all that come after the window
+/// that `opened` then, which is left out.
 pub fn windows_after(opened: Option<Micros>, mut seen: Vec<Seen>) -> Windows {
     seen.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
     let mut reached = Windows::new();
@@ -103,6 +99,22 @@ pub fn windows_after(opened: Option<Micros>, mut seen: Vec<Seen>) -> Windows {
     }
     reached.retain(|(window, _), _| Some(*window) != opened);
     reached
+}
+
+/// What is counted of a viewer from the first window that something new since then can change,
+/// and what is to be. All events are known from `kept` on.
+pub fn again(was: Windows, seen: Vec<Seen>, since: Micros, kept: Micros) -> (Windows, Windows) {
+    let since = since.max(kept);
+    let opened = was.range(..=(since, Stage::Removed)).next_back();
+    let opened = opened.map(|((opened, _), _)| *opened);
+    let (before, from) = match opened {
+        Some(opened) if opened >= kept => (None, opened),
+        Some(opened) => (Some(opened), kept),
+        None => (None, since),
+    };
+    let was = was.into_iter().filter(|((opened, _), _)| *opened >= from);
+    let seen = seen.into_iter().filter(|seen| seen.time >= from);
+    (was.collect(), windows_after(before, seen.collect()))
 }
 
 impl Touch {

@@ -23,6 +23,16 @@ impl Metric {
     }
 }
 
+/// A number of viewers as it is told; `None` where there are some, but so few that they could be
+/// told apart.
+pub const fn told(viewers: i64, withheld_under: i64) -> Option<i64> {
+    match viewers {
+        0 => Some(0),
+        few if few < withheld_under => None,
+        many => Some(many),
+    }
+}
+
 /// Every metric, in the funnel's order. The rates and their names are those of the platform's
 /// own reports.
 pub const METRICS: &[Metric] = &[

@@ -5,6 +5,8 @@ use std::{fmt, ops::Add, time::Duration};
 use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 
+const MICROS_AN_HOUR: i64 = 3_600_000_000;
+
 /// A moment, in microseconds UTC.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -26,6 +28,17 @@ impl Micros {
     /// Whole milliseconds since the epoch, rounded down.
     pub const fn millis(self) -> i64 {
         self.0.div_euclid(1_000)
+    }
+
+    /// Whole hours since the epoch, rounded down. Times that are
+    /// kept are far from its ends.
+    pub fn hour(self) -> i32 {
+        i32::try_from(self.0.div_euclid(MICROS_AN_HOUR)).unwrap_or(i32::MAX)
+    }
+
+    /// The first moment of an hour since the epoch.
+    pub fn from_hour(hour: i32) -> Self {
+        Self(i64::from(hour) * MICROS_AN_HOUR)
     }
 
     pub const fn from_seconds(seconds: i64) -> Self {

@@ -17,12 +17,10 @@ use super::{
     history::json,
     meta,
 };
-use crate::domain::{Event, Merchant, Micros};
+use crate::domain::{Event, Merchant, Micros, day::MICROS_A_DAY};
 
 /// Rows of one of SQLite's statements: more are no faster.
 const SQLITE_ROWS: usize = 100;
-
-const MICROS_A_DAY: i64 = 86_400_000_000;
 
 /// Names the row with the first day of which all events are kept.
 const KEPT_FROM: &str = "events_kept_from";

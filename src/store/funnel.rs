@@ -26,8 +26,6 @@ use crate::domain::{
 /// Rows of one insert: SQLite takes 32,766 values at once.
 const ROWS: usize = 500;
 
-const MICROS_AN_HOUR: i64 = 3_600_000_000;
-
 /// Whose hour is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Basis {
@@ -79,11 +77,6 @@ pub struct Stretch {
     pub end: i32,
     /// Of one row.
     pub hours: i32,
-}
-
-/// The hour of a moment, since the epoch.
-pub fn hour(time: Micros) -> i32 {
-    i32::try_from(time.0.div_euclid(MICROS_AN_HOUR)).unwrap_or(i32::MAX)
 }
 
 impl<C: ConnectionTrait> Db<C> {
@@ -327,7 +320,7 @@ impl Tx {
     pub async fn clear_funnel(&self, first: Micros) -> Result<()> {
         self.lift_statement_timeout().await?;
         funnel_hour::Entity::delete_many()
-            .filter(funnel_hour::Column::Hour.gte(hour(first)))
+            .filter(funnel_hour::Column::Hour.gte(first.hour()))
             .exec(&self.0)
             .await?;
         funnel_stage::Entity::delete_many()

@@ -63,7 +63,7 @@ pub use credit::CreditAccount;
 pub use error::{Error, Result};
 pub use events::Touched;
 pub use experiments::Exposure;
-pub use funnel::{Basis, Counted, Queued, Scope, Stretch, Tally, hour};
+pub use funnel::{Basis, Counted, Queued, Scope, Stretch, Tally};
 pub use imports::{SpendImport, Turn};
 pub use openings::Run;
 pub use outbox::{Stands, StreamNote, Waiting};

@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use sea_orm::{ConnectionTrait, QueryResult, Statement};
 
-use super::{Db, Error, Result};
+use super::{Db, Error, Result, reconciliation::day_in};
 use crate::domain::{
-    Arm, Day, Micros, Stage, Zone,
+    Arm, Micros, Stage, Zone,
+    day::MICROS_A_DAY,
     event::SKEW,
     lift::{self, Arms},
 };
@@ -15,8 +16,6 @@ use crate::domain::{
 /// What is compared, each within its own window.
 /// Adds are those that merchants report by viewer: held-out viewers have none by the card.
 pub const COMPARED: [Stage; 4] = [Stage::Inbound, Stage::Opening, Stage::Lead, Stage::Added];
-
-const MICROS_A_DAY: i64 = 86_400_000_000;
 
 /// One experiment's figures. Who was seen in both arms is in none but `quarantined`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,11 +122,11 @@ fn counts(stage: Stage, zone: Zone, now: Micros) -> String {
 
 /// By days, as merchants report.
 fn reported(zone: Zone, window: i64) -> String {
-    let offset = -zone.start(Day(0)).0;
     format!(
         "EXISTS (SELECT 1 FROM reported_viewers r WHERE r.merchant = x.merchant \
-         AND r.viewer = m.viewer AND r.day >= (m.time + {offset}) / {MICROS_A_DAY} \
-         AND r.day <= (m.time + {offset} + {window}) / {MICROS_A_DAY})"
+         AND r.viewer = m.viewer AND r.day >= {} AND r.day <= {})",
+        day_in(zone, "m.time"),
+        day_in(zone, &format!("m.time + {window}")),
     )
 }
 

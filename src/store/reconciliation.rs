@@ -8,10 +8,9 @@ use sea_orm::{
 
 use super::{Db, Error, Result, entity::corp, events::day as utc_day};
 use crate::domain::{
-    ContactKind, Corp, Day, EventKind, Merchant, Micros, Stage, Unattributed, Zone, funnel::LONGEST,
+    ContactKind, Corp, Day, EventKind, Merchant, Micros, Stage, Unattributed, Zone,
+    day::MICROS_A_DAY, funnel::LONGEST,
 };
-
-const MICROS_A_DAY: i64 = 86_400_000_000;
 
 /// A day's taps on WeCom contacts, and copies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +22,13 @@ pub struct Tapped {
     pub added: i64,
     /// Taps without one, of who was a contact already.
     pub contacts: i64,
+}
+
+impl Tapped {
+    /// Taps of which nothing is known: left, or lost.
+    pub const fn missing(&self) -> i64 {
+        self.taps - self.added - self.contacts
+    }
 }
 
 /// A day's adds as WeCom told of them.
@@ -72,7 +78,7 @@ impl<C: ConnectionTrait> Db<C> {
         let sql = format!(
             "SELECT {}, {} FROM events e WHERE e.merchant = {} AND e.event_time >= {} \
              AND e.event_time < {} AND e.day >= {first} AND e.day <= {last} GROUP BY 1",
-            in_zone(zone, "e.event_time"),
+            day_in(zone, "e.event_time"),
             counts(&counted),
             self.first_value(),
             from.0,
@@ -121,7 +127,7 @@ impl<C: ConnectionTrait> Db<C> {
             "SELECT {}, {} FROM contact_events c WHERE c.kind = {} AND c.event_time >= {} \
              AND c.event_time < {} AND (c.merchant = {} \
              OR c.unattributed IS NOT NULL AND c.corp_no IN ({nos})) GROUP BY 1",
-            in_zone(zone, "c.event_time"),
+            day_in(zone, "c.event_time"),
             counts(&counted),
             EventKind::Added as i16,
             from.0,
@@ -181,10 +187,9 @@ fn bounds(zone: Zone, (first, last): (Day, Day)) -> (Micros, Micros) {
     (zone.start(first), zone.start(last + 1))
 }
 
-/// The business day of a column, in SQL; never before the epoch.
-fn in_zone(zone: Zone, column: &str) -> String {
-    let offset = -zone.start(Day(0)).0;
-    format!("({column} + {offset}) / {MICROS_A_DAY}")
+/// The business day of a time, in SQL; never before the epoch.
+pub(super) fn day_in(zone: Zone, time: &str) -> String {
+    format!("({time} + {}) / {MICROS_A_DAY}", zone.offset())
 }
 
 fn counts(conditions: &[String]) -> String {

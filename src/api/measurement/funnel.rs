@@ -17,10 +17,9 @@ use crate::{
         link::channel,
         metric::{METRICS, Metric},
     },
-    store::{Basis, Scope, Stretch, hour},
+    store::{Basis, Scope, Stretch},
 };
 
-const MICROS_AN_HOUR: i64 = 3_600_000_000;
 const HOURS_A_DAY: i32 = 24;
 
 /// A merchant's funnel.
@@ -80,7 +79,7 @@ fn figure(row: &FunnelRow, metric: &Metric, basis: Basis) -> pb::Figure {
 }
 
 fn moment(hour: i32) -> Timestamp {
-    timestamp(Micros(i64::from(hour) * MICROS_AN_HOUR))
+    timestamp(Micros::from_hour(hour))
 }
 
 fn scope(check: &mut Check, merchant: &Merchant, given: Option<asked::Scope>) -> Option<Scope> {
@@ -124,7 +123,7 @@ fn stretch(
     let start = whole_hour(check, "start", start);
     let end = whole_hour(check, "end", end);
     let (start, end) = start.zip(end)?;
-    let (first, end_hour) = (hour(start), hour(end));
+    let (first, end_hour) = (start.hour(), end.hour());
     check.require(first < end_hour, "end", "must be after start");
     let (hours, days, rule) = match granularity {
         Hour => (1, 31, "must be at most 31 days after start"),
@@ -157,7 +156,7 @@ fn whole_hour(check: &mut Check, field: &str, time: Option<Timestamp>) -> Option
     let time = time.as_ref().ok_or("must be set").and_then(micros);
     let whole = time.and_then(|time| {
         let years = (Micros(0)..Micros::from_seconds(i64::from(u32::MAX))).contains(&time);
-        if years && time.0 % MICROS_AN_HOUR == 0 {
+        if years && time == Micros::from_hour(time.hour()) {
             Ok(time)
         } else {
             Err("must be a whole hour, from 1970 to 2106")

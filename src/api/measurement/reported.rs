@@ -146,7 +146,7 @@ impl From<Reconciled> for Row {
             reported_adds: row.reported.map(|reported| reported.adds),
             taps_added: tapped.added,
             already_contacts: tapped.contacts,
-            missing: tapped.taps - tapped.added - tapped.contacts,
+            missing: tapped.missing(),
             outside_window: at_wecom.outside,
             unattributed: at_wecom.unattributed,
             forged: at_wecom.forged,

@@ -4,6 +4,10 @@ use super::*;
 
 const HOUR: i64 = 3600;
 
+fn windows(seen: Vec<Seen>) -> Windows {
+    windows_after(None, seen)
+}
+
 fn seen(stage: Stage, hour: i64, note: &str) -> Seen {
     Seen {
         time: Micros::from_seconds(hour * HOUR),
@@ -109,6 +113,37 @@ proptest! {
             let later: Windows = later.map(|(k, v)| (*k, v.clone())).collect();
             prop_assert_eq!(windows_after(Some(*opened), rest), later);
         }
+    }
+
+    /// With events that come late, however early they happened.
+    #[test]
+    fn counting_again_from_the_first_new_event_on_is_counting_all(
+        known in events(),
+        late in events(),
+    ) {
+        let was = windows(known.clone());
+        let all: Vec<_> = known.iter().chain(&late).cloned().collect();
+        let since = late.iter().map(|event| event.time).min().unwrap_or_default();
+        let (gone, new) = again(was.clone(), all.clone(), since, Micros::MIN);
+        let mut is = was;
+        is.retain(|key, _| !gone.contains_key(key));
+        is.extend(new);
+        prop_assert_eq!(is, windows(all));
+    }
+
+    /// And nothing that opened before the events that are still kept is touched.
+    #[test]
+    fn what_is_counted_for_good_stays(
+        known in events(),
+        since in 0..600i64,
+        kept in 0..600i64,
+    ) {
+        let (since, kept) = [since, kept].map(|hour| Micros::from_seconds(hour * HOUR)).into();
+        let was = windows(known.clone());
+        let rest = known.into_iter().filter(|event| event.time >= kept).collect();
+        let (gone, new) = again(was, rest, since, kept);
+        prop_assert_eq!(&gone, &new);
+        prop_assert!(gone.keys().all(|(opened, _)| *opened >= kept));
     }
 
     /// What allows to look only at what a new event can change.
