@@ -2,6 +2,9 @@
 //! says how to run it and what came out.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+#[path = "support/app.rs"]
+mod support;
+
 use std::{
     env,
     time::{Duration, Instant},
@@ -9,9 +12,7 @@ use std::{
 
 use mingpian::{
     app::{Ambient, App},
-    config::{self, Flags},
     domain::{Day, Micros, Money, Program, Zone},
-    server::Server,
     store::Run,
 };
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
@@ -43,7 +44,8 @@ async fn main() {
 }
 
 async fn measure(engine: &str, url: &str, dir: &std::path::Path, merchants: i64) {
-    let app = app(url, dir).await;
+    let now = at(FIRST + NIGHTS);
+    let app = support::app(url, dir, Ambient::with_clock(move || now)).await;
     let db = Database::connect(url).await.unwrap();
     let started = Instant::now();
     generate(&db, merchants).await;
@@ -79,27 +81,6 @@ async fn measure(engine: &str, url: &str, dir: &std::path::Path, merchants: i64)
         let ratio = took.as_secs_f64() / bare.as_secs_f64();
         println!("{engine}  {what:<38} {took:>10.2?}  ratio {ratio:.2}");
     }
-}
-
-async fn app(url: &str, dir: &std::path::Path) -> App {
-    let keys = dir.join("keys.toml");
-    if !keys.exists() {
-        mingpian::keys::add(&keys, [7; 64]).unwrap();
-    }
-    let file = dir.join("settings.toml");
-    let text = format!(
-        "grpc_listen = \"127.0.0.1:0\"\nhttp_listen = \"127.0.0.1:0\"\n\
-         admin_listen = \"127.0.0.1:0\"\nstore_url = \"{url}\"\nkeys_file = \"{}\"\n",
-        keys.display()
-    );
-    std::fs::write(&file, text).unwrap();
-    let settings = config::load(&Flags {
-        config: Some(file),
-        ..Flags::default()
-    });
-    let now = at(FIRST + NIGHTS);
-    let ambient = Ambient::with_clock(move || now);
-    Server::bind(&settings.unwrap(), ambient).await.unwrap().app
 }
 
 /// One o'clock in the morning.
