@@ -1,6 +1,8 @@
 //! Experiments: a share of a merchant's viewers is shown no cards, so that what cards bring can
 //! be told from what would have come anyway.
 
+use std::io::Write as _;
+
 use serde::{Deserialize, Serialize};
 
 use super::{ExperimentName, Merchant, Micros, card::etag, lift::Plan};
@@ -53,14 +55,40 @@ impl Experiment {
         Plan::of_percent(self.minimal_lift_percent)
     }
 
+    /// How it splits viewers.
+    pub fn split(&self) -> Split {
+        Split {
+            experiment_no: self.no,
+            hold_out: self.hold_out,
+            salt: self.salt.as_str().into(),
+        }
+    }
+
+    /// The viewer's arm.
+    pub fn arm(&self, viewer: u64) -> Arm {
+        self.split().arm(viewer)
+    }
+}
+
+/// How an experiment splits viewers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    pub experiment_no: i64,
+    /// Of 1,000 viewers.
+    pub hold_out: u16,
+    pub salt: Box<str>,
+}
+
+impl Split {
     /// The viewer's arm, always the same: by MurmurHash3 (x86, 32 bits, seed 0) of the salt, a
     /// slash and the viewer's keyed hash, scaled. A larger share of the same salt only adds to
     /// those who are held out.
     pub fn arm(&self, viewer: u64) -> Arm {
-        let key = format!("{}/{viewer:016x}", self.salt);
-        // Reading from memory does not fail.
-        let mut bytes = std::io::Cursor::new(key);
-        let hash = murmur3::murmur3_32(&mut bytes, 0).unwrap_or_default();
+        let mut key = Vec::with_capacity(self.salt.len() + 17);
+        key.extend_from_slice(self.salt.as_bytes());
+        // Writing to memory does not fail, nor does reading from it.
+        let _ = write!(key, "/{viewer:016x}");
+        let hash = murmur3::murmur3_32(&mut key.as_slice(), 0).unwrap_or_default();
         let bucket = (u64::from(hash) * u64::from(EVERYBODY)) >> 32;
         if bucket < u64::from(self.hold_out) {
             Arm::HeldOut

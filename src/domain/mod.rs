@@ -56,7 +56,7 @@ pub use corp::Corp;
 pub use day::{Day, Zone};
 pub use eligibility::{Calendar, Decision};
 pub use event::{Event, Stage, Touch};
-pub use experiment::{Arm, Experiment};
+pub use experiment::{Arm, Experiment, Split};
 pub use gate::{Clearance, Door, Facts};
 pub use lang::Lang;
 pub use ledger::{Change, Said, Source, Sources, Spend};
@@ -74,6 +74,7 @@ pub use program::{Enrollment, List, Membership, Program, ProgramDraft, ProgramSt
 pub use reason::Reason;
 pub use refusal::{FieldViolation, Refusal};
 pub use sanction::{Sanction, SanctionKind, SanctionState};
+pub use serving::Candidate;
 pub use spend::{SourceNames, SourceRoom, SpendCounts, SpendDay, SpendEntry};
 pub use telling::{Telling, TellingKind};
 pub use text::text;

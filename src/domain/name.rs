@@ -271,11 +271,10 @@ pub fn is_viewer_id(id: &str) -> bool {
 }
 
 /// The id in `{collection}/{id}` of a resource owned elsewhere: 1 to 64 of `[0-9A-Za-z_-]`.
-pub fn foreign_id(name: &str, collection: &str) -> Result<String, String> {
+pub fn foreign_id<'a>(name: &'a str, collection: &str) -> Result<&'a str, String> {
     name.strip_prefix(collection)
         .and_then(|rest| rest.strip_prefix('/'))
         .filter(|id| is_foreign_id(id))
-        .map(str::to_owned)
         .ok_or_else(|| format!("must be {collection}/{{id}}; the id 1 to 64 of [0-9A-Za-z_-]"))
 }
 

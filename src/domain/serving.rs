@@ -91,7 +91,7 @@ pub fn facts(candidate: &Candidate, now: Micros) -> Result<Facts<'_>, Refusal> {
 }
 
 /// A chat menu: one item for each kind of each placement, by position, then by kind.
-pub fn menu(candidates: &[Candidate], now: Micros) -> Answer<'_> {
+pub fn menu<'a>(candidates: &[&'a Candidate], now: Micros) -> Answer<'a> {
     let mut answer = answer(candidates, now);
     answer.items.sort_by_key(|item| {
         let position = match item.placement.surface {
@@ -106,7 +106,7 @@ pub fn menu(candidates: &[Candidate], now: Micros) -> Answer<'_> {
 
 /// What of these candidates is shown. Where nothing is, the first refusal says why, so what
 /// is live comes first.
-pub fn answer(candidates: &[Candidate], now: Micros) -> Answer<'_> {
+pub fn answer<'a>(candidates: &[&'a Candidate], now: Micros) -> Answer<'a> {
     let mut answer = Answer {
         items: Vec::new(),
         absence: None,

@@ -14,6 +14,7 @@ use super::{
         acquisition_link::{ActiveModel, Column, Entity, Model},
         acquisition_link_version as version, corp,
     },
+    history::Kept,
 };
 use crate::domain::{AcquisitionLink, AcquisitionLinkName, Corp, CorpName, LinkState, Micros};
 
@@ -229,12 +230,13 @@ impl Tx {
     }
 
     /// A link that never was one: nothing of it stays.
-    pub async fn forget_acquisition_link(&self, no: i64) -> Result<()> {
+    pub async fn forget_acquisition_link(&self, link: &AcquisitionLink) -> Result<()> {
         version::Entity::delete_many()
-            .filter(version::Column::No.eq(no))
+            .filter(version::Column::No.eq(link.no))
             .exec(&self.0)
             .await?;
-        Entity::delete_by_id(no).exec(&self.0).await?;
+        Entity::delete_by_id(link.no).exec(&self.0).await?;
+        self.changes_too(link.changes());
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Db, Error, Options, Reads, Result, SELF, Store, Tx, migration::Migrator, totals::Totals,
+    Around, Db, Error, Options, Reads, Result, SELF, Store, Tx, migration::Migrator, totals::Totals,
 };
 use crate::domain::{Micros, Program};
 
@@ -47,11 +47,19 @@ const GIVE_WAY: Duration = Duration::from_millis(120);
 /// How long a ping waits for its connection, and for a new one.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The writer's pool and the readers', which are one on PostgreSQL, and a connection for
-/// pings.
+/// How long PostgreSQL lets a transaction wait for its client: less than serving waits for a number
+/// that was skipped (`serving/feed.rs`).
+const LONGEST_PAUSE: &str = "30s";
+
+/// Connections with which serving reads: one for each kind of answer, one for the feed, and one more.
+const SERVING_CONNECTIONS: u32 = 6;
+
+/// The writer's pool and the readers', which are one on PostgreSQL; serving's, which waits for
+/// nobody else; and a connection for pings.
 pub(super) struct Pools {
     pub writer: DatabaseConnection,
     pub reader: DatabaseConnection,
+    pub serving: DatabaseConnection,
     pub pinger: DatabaseConnection,
 }
 
@@ -69,11 +77,15 @@ pub(super) async fn connect(options: &Options) -> Result<Pools> {
     pool.max_connections(options.max_connections)
         .min_connections(1)
         .set_application_name("mingpian")
-        .statement_timeout(options.statement_timeout);
+        .statement_timeout(options.statement_timeout)
+        .map_sqlx_postgres_opts(|o| {
+            o.options([("idle_in_transaction_session_timeout", LONGEST_PAUSE)])
+        });
     let db = Database::connect(pool.clone()).await?;
     Ok(Pools {
         writer: db.clone(),
         reader: db,
+        serving: Database::connect(for_serving(pool.clone())).await?,
         pinger: pinger(pool).await?,
     })
 }
@@ -106,8 +118,14 @@ async fn sqlite(url: &str, options: &Options) -> Result<Pools> {
     Ok(Pools {
         writer,
         reader: Database::connect(reader.clone()).await?,
+        serving: Database::connect(for_serving(reader.clone())).await?,
         pinger: pinger(reader).await?,
     })
+}
+
+fn for_serving(mut pool: ConnectOptions) -> ConnectOptions {
+    pool.max_connections(SERVING_CONNECTIONS).min_connections(1);
+    pool
 }
 
 async fn pinger(mut pool: ConnectOptions) -> Result<DatabaseConnection> {
@@ -180,14 +198,14 @@ impl Reads {
             _ => None,
         };
         let snapshot = self.0.begin_with_config(repeatable, None).await?;
-        Ok(Db(snapshot, self.1))
+        Ok(Db(snapshot, self.1.fresh()))
     }
 }
 
 /// sea-orm-migration takes no lock: PostgreSQL gets one for the length of the transaction,
 /// SQLite's immediate transaction is one.
 /// The first time, it makes the default program.
-pub(super) async fn migrate(db: &DatabaseConnection, tells: bool, now: Micros) -> Result<()> {
+pub(super) async fn migrate(db: &DatabaseConnection, around: Around, now: Micros) -> Result<()> {
     let tx = begin(db).await?;
     if tx.get_database_backend() == DbBackend::Postgres {
         // A first replica may migrate for longer than a call may take.
@@ -196,7 +214,7 @@ pub(super) async fn migrate(db: &DatabaseConnection, tells: bool, now: Micros) -
         advisory_lock(&tx, MIGRATION_LOCK).await?;
     }
     Migrator::up(&tx, None).await?;
-    let tx = Db(tx, tells);
+    let tx = Db(tx, around);
     tx.make_event_days(now).await?;
     if tx.programs_page("", 1).await?.is_empty() {
         tx.insert_program(Program::default_at(now), SELF).await?;

@@ -125,7 +125,7 @@ fn counts(entries: &[&SpendEntry], accepted: u64, replaced: u64) -> SpendCounts 
 }
 
 /// Whether a key is there already.
-fn is_taken(e: &DbErr) -> bool {
+pub(super) fn is_taken(e: &DbErr) -> bool {
     matches!(e.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 

@@ -10,7 +10,7 @@ use sea_orm::{
 use super::{
     Db, Error, Result, SELF, Tx, cleared,
     entity::{card, card_version},
-    history::{from_json, json},
+    history::{self, from_json, json},
 };
 use crate::domain::{
     Card, CardName, CardState, Clearance, Contact, Detail, Merchant, Micros, PlacementState, Sealed,
@@ -172,6 +172,7 @@ impl Tx {
             self.withdraw_placement(&gone, SELF).await?;
         }
         card::Entity::delete_by_id(card.no).exec(&self.0).await?;
+        self.changes_too([history::of(card.merchant())]);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use sea_orm::{DbErr, RuntimeErr, SqlErr, SqlxError};
 use sqlx::error::DatabaseError;
 
 /// A failure of the store. Its text is the driver's, for logs only; values never stand in it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("store: {what}")]
 pub struct Error {
     kind: Kind,

@@ -1,11 +1,14 @@
 //! Raw events: how they come in, in statements over many rows, and how whole days go.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    ops::RangeInclusive,
+};
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, Statement,
-    Value,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, Statement,
+    TransactionTrait, Value,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -13,14 +16,19 @@ use uuid::Uuid;
 use super::{
     Db, Error, Result, Tx,
     array::array,
+    bulk::is_taken,
     entity::{event, funnel_queue},
     history::json,
     meta,
+    placements::padded,
 };
 use crate::domain::{Event, Merchant, Micros, day::MICROS_A_DAY};
 
 /// Rows of one of SQLite's statements: more are no faster.
 const SQLITE_ROWS: usize = 100;
+
+/// Events for which a savepoint is worth its two ways to PostgreSQL.
+const MANY: usize = 100;
 
 /// Names the row with the first day of which all events are kept.
 const KEPT_FROM: &str = "events_kept_from";
@@ -33,28 +41,63 @@ pub struct Touched {
 }
 
 impl Tx {
-    /// Keeps events, each once; how many are new.
+    /// Keeps events, each once; how many are new. In the order of their keys, so that callers who
+    /// send the same ones do not wait for each other.
     pub async fn insert_events(&self, events: &[Event], now: Micros) -> Result<u64> {
-        let db = self.0.get_database_backend();
-        if db == DbBackend::Postgres {
-            let statement = Statement::from_sql_and_values(db, POSTGRES, columns(events, now));
-            return Ok(self.0.execute_raw(statement).await?.rows_affected());
+        let mut events: Vec<_> = events.iter().collect();
+        events.sort_by_key(|event| (day(event.time), event.id));
+        if self.0.get_database_backend() == DbBackend::Postgres {
+            return self.insert_postgres(&events, now).await;
         }
         let mut new = 0;
         for events in events.chunks(SQLITE_ROWS) {
             let values = events.iter().flat_map(|event| row(event, now));
-            let statement = Statement::from_sql_and_values(db, sqlite(events.len()), values);
+            let sql = sqlite(events.len());
+            let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
             new += self.0.execute_raw(statement).await?.rows_affected();
         }
         Ok(new)
     }
 
-    /// Whether an event with this id happened on the day before this time's.
-    pub async fn happened_the_day_before(&self, id: Uuid, time: Micros) -> Result<bool> {
-        let earlier = event::Entity::find()
-            .filter(event::Column::Day.eq(day(time) - 1))
-            .filter(event::Column::Id.eq(id));
-        Ok(earlier.count(&self.0).await? > 0)
+    /// As if every event were new: `ON CONFLICT` costs more, of many. Where one was not, nothing
+    /// of it stays, and each is looked up.
+    async fn insert_postgres(&self, events: &[&Event], now: Micros) -> Result<u64> {
+        let statement =
+            |sql| Statement::from_sql_and_values(DbBackend::Postgres, sql, columns(events, now));
+        let any = || statement(format!("{POSTGRES} ON CONFLICT DO NOTHING"));
+        if events.len() < MANY {
+            return Ok(self.0.execute_raw(any()).await?.rows_affected());
+        }
+        let savepoint = self.0.begin().await?;
+        match savepoint.execute_raw(statement(POSTGRES.to_owned())).await {
+            Ok(done) => {
+                savepoint.commit().await?;
+                return Ok(done.rows_affected());
+            }
+            Err(e) if is_taken(&e) => savepoint.rollback().await?,
+            Err(e) => return Err(e.into()),
+        }
+        Ok(self.0.execute_raw(any()).await?.rows_affected())
+    }
+
+    /// Of these taps the ids that are kept already, be it of the day before.
+    pub async fn known_taps(
+        &self,
+        taps: impl IntoIterator<Item = &Event>,
+    ) -> Result<HashSet<Uuid>> {
+        let (mut days, mut ids) = (BTreeSet::new(), Vec::new());
+        for tap in taps {
+            days.extend([day(tap.time) - 1, day(tap.time)]);
+            ids.push(tap.id);
+        }
+        let known = event::Entity::find()
+            .select_only()
+            .column(event::Column::Id)
+            .filter(event::Column::Day.is_in(days))
+            .filter(event::Column::Id.is_in(padded(ids.into_iter())))
+            .into_tuple::<Uuid>()
+            .all(&self.0);
+        Ok(known.await?.into_iter().collect())
     }
 
     /// Has the funnels of these viewers looked at again.
@@ -105,10 +148,12 @@ fn row(event: &Event, now: Micros) -> [Value; 14] {
     ]
 }
 
+/// `OR FAIL`: what a broken statement wrote goes with its transaction, so SQLite need not copy
+/// each page before it changes it.
 fn sqlite(rows: usize) -> String {
     let row = format!("({})", ["?"; 14].join(","));
     let rows = vec![row; rows].join(",");
-    format!("INSERT INTO events ({COLUMNS}) VALUES {rows} ON CONFLICT DO NOTHING")
+    format!("INSERT OR FAIL INTO events ({COLUMNS}) VALUES {rows} ON CONFLICT DO NOTHING")
 }
 
 const POSTGRES: &str = "\
@@ -120,16 +165,15 @@ FROM unnest($1::int[], $2::uuid[], $3::smallint[], $4::smallint[], $5::text[], $
             $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[], \
             $13::boolean[], $14::text[])
      AS e (day, id, stage, kind, merchant, known, viewer, event_time, placement, note, channel, \
-           conversation, bot, attributes)
-ON CONFLICT DO NOTHING";
+           conversation, bot, attributes)";
 
 /// An array holds no `None`.
-fn columns(events: &[Event], now: Micros) -> [Value; 15] {
+fn columns(events: &[&Event], now: Micros) -> [Value; 15] {
     [
         array(events, |e| day(e.time)),
         array(events, |e| e.id),
         array(events, |e| e.stage as i16),
-        array(events, kind),
+        array(events, |e| kind(e)),
         array(events, |e| e.merchant.id().to_owned()),
         array(events, |e| e.viewer.is_some()),
         array(events, |e| e.viewer.unwrap_or(0).cast_signed()),

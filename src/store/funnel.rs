@@ -8,20 +8,15 @@ use sea_orm::{
     QueryTrait,
     sea_query::{Alias, Expr, Func, OnConflict, SimpleExpr},
 };
-use uuid::Uuid;
 
 use super::{
     Db, Error, Result, Tx,
-    contact_events::of_viewers,
     entity::{event, funnel_hour, funnel_queue, funnel_stage},
     events::Touched,
     history::from_json,
     placements::padded,
 };
-use crate::domain::{
-    Merchant, Micros, Stage, Touch,
-    funnel::{Reached, Seen, Windows},
-};
+use crate::domain::{Merchant, Micros, Stage, Touch, funnel::Reached};
 
 /// Rows of one insert: SQLite takes 32,766 values at once.
 const ROWS: usize = 500;
@@ -55,7 +50,8 @@ pub type Tally = BTreeMap<Counted, i64>;
 #[derive(Clone, Debug)]
 pub struct Queued {
     pub no: i64,
-    pub touched: Vec<Touched>,
+    /// `None`: nobody can read it.
+    pub touched: Option<Vec<Touched>>,
 }
 
 /// What is asked of a merchant's roll-ups.
@@ -139,75 +135,11 @@ impl<C: ConnectionTrait> Db<C> {
             .limit(limit)
             .all(&self.0)
             .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(Queued {
-                    no: row.no,
-                    touched: from_json(&row.body)?,
-                })
-            })
-            .collect()
-    }
-
-    /// What these viewers of a merchant are known to have done since; machines left out.
-    pub async fn seen(
-        &self,
-        merchant: &Merchant,
-        viewers: &[i64],
-        since: Micros,
-    ) -> Result<HashMap<i64, Vec<Seen>>> {
-        use event::{Column, Entity};
-        let rows = Entity::find()
-            .select_only()
-            .columns([Column::Viewer, Column::EventTime, Column::Stage, Column::Id])
-            .columns([Column::Placement, Column::Note, Column::Channel])
-            .filter(Column::Merchant.eq(merchant.id()))
-            .filter(Column::Viewer.is_in(padded(viewers.iter().copied())))
-            .filter(Column::EventTime.gte(since.0))
-            .filter(Column::Day.gte(super::events::day(since)))
-            .filter(Column::Bot.eq(false))
-            .into_tuple::<(i64, i64, i16, Uuid, String, String, String)>()
-            .all(&self.0)
-            .await?;
-        let mut seen: HashMap<i64, Vec<Seen>> = HashMap::new();
-        for (viewer, time, stage, id, placement, note, channel) in rows {
-            seen.entry(viewer).or_default().push(Seen {
-                time: Micros(time),
-                stage: stage_of(stage)?,
-                id,
-                touch: Touch {
-                    placement,
-                    note,
-                    channel,
-                },
-            });
-        }
-        for (viewer, at_wecom) in of_viewers(&self.0, merchant, viewers, since).await? {
-            seen.entry(viewer).or_default().push(at_wecom);
-        }
-        Ok(seen)
-    }
-
-    /// What these viewers of a merchant reached in windows that opened since, as it is counted.
-    pub async fn reached(
-        &self,
-        merchant: &Merchant,
-        viewers: &[i64],
-        since: Micros,
-    ) -> Result<HashMap<i64, Windows>> {
-        use funnel_stage::{Column, Entity};
-        let rows = Entity::find()
-            .filter(Column::Merchant.eq(merchant.id()))
-            .filter(Column::Viewer.is_in(padded(viewers.iter().copied())))
-            .filter(Column::Opened.gte(since.0))
-            .all(&self.0)
-            .await?;
-        let mut of: HashMap<i64, Windows> = HashMap::new();
-        for row in rows {
-            let key = (Micros(row.opened), stage_of(row.stage)?);
-            of.entry(row.viewer).or_default().insert(key, row.into());
-        }
-        Ok(of)
+        let queued = rows.into_iter().map(|row| Queued {
+            no: row.no,
+            touched: from_json(&row.body).ok(),
+        });
+        Ok(queued.collect())
     }
 }
 
@@ -421,6 +353,6 @@ fn merchant_of(id: &str) -> Result<Merchant> {
     Merchant::from_id(id).ok_or_else(|| Error::corrupt("a merchant"))
 }
 
-fn stage_of(number: i16) -> Result<Stage> {
+pub(super) fn stage_of(number: i16) -> Result<Stage> {
     Stage::from_number(number).ok_or_else(|| Error::corrupt("a stage"))
 }

@@ -7,7 +7,7 @@ use sea_orm::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Db, Error, Result,
+    Changed, Db, Error, Result,
     entity::{
         Version, Versions, acquisition_link_version, appeal_version, card_version, corp_version,
         experiment_version, placement, placement_version, program_version, sanction_version,
@@ -29,10 +29,13 @@ pub(super) trait Kept: Serialize {
 
     /// With its row's number: a body may have been written before there was one.
     fn numbered(self, no: i64) -> Self;
+
+    /// What of serving's answers depends on it.
+    fn changes(&self) -> Vec<Changed>;
 }
 
 macro_rules! kept {
-    ($($kept:ty => $table:ident),* $(,)?) => {$(
+    ($($kept:ty => $table:ident, $changes:expr;)*) => {$(
         impl Kept for $kept {
             type Table = $table::Entity;
 
@@ -43,20 +46,38 @@ macro_rules! kept {
             fn numbered(self, no: i64) -> Self {
                 Self { no, ..self }
             }
+
+            fn changes(&self) -> Vec<Changed> {
+                let changes: fn(&Self) -> Vec<Changed> = $changes;
+                changes(self)
+            }
         }
     )*};
 }
 
 kept! {
-    Card => card_version,
-    Placement => placement_version,
-    Program => program_version,
-    Corp => corp_version,
+    Card => card_version, |card| vec![of(card.merchant())];
+    Placement => placement_version, placed;
+    Program => program_version, |_| vec![Changed::Everything];
+    Corp => corp_version, |corp| vec![Changed::Corp(corp.name.id().to_owned())];
     AcquisitionLink => acquisition_link_version,
-    Violation => violation_version,
-    Sanction => sanction_version,
-    Appeal => appeal_version,
-    Experiment => experiment_version,
+        |link| vec![Changed::Corp(link.name.corp.id().to_owned())];
+    Violation => violation_version, |_| Vec::new();
+    Sanction => sanction_version, |sanction| vec![of(sanction.merchant())];
+    Appeal => appeal_version, |_| Vec::new();
+    Experiment => experiment_version, |experiment| vec![of(experiment.merchant())];
+}
+
+pub(super) fn of(merchant: &Merchant) -> Changed {
+    Changed::Merchant(merchant.id().to_owned())
+}
+
+fn placed(placement: &Placement) -> Vec<Changed> {
+    let mut changes = vec![of(placement.name.merchant())];
+    if let Surface::NoteCapsule { note } = &placement.surface {
+        changes.push(Changed::Note(note.clone()));
+    }
+    changes
 }
 
 /// What a row has whole.
@@ -74,7 +95,9 @@ impl Db<DatabaseTransaction> {
             author: author.to_owned(),
             body: json(kept),
         };
-        self.append_version::<T::Table>(version).await
+        self.append_version::<T::Table>(version).await?;
+        self.changes_too(kept.changes());
+        Ok(())
     }
 
     pub(super) async fn append_version<V: Versions>(&self, version: Version) -> Result<()> {

@@ -14,13 +14,17 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Db, Error, Result, Store, Tx,
+    Changed, Db, Error, Result, Store, Tx,
     entity::{spend_day, spend_import},
+    history,
 };
 use crate::domain::{Day, Micros, SpendCounts, SpendDay, SpendEntry};
 
 /// Rows of `spend_days` in one statement.
 const DAYS_AT_ONCE: usize = 1000;
+
+/// Of more figures at once it is not said whose they are.
+const MOST_NAMED: usize = 1000;
 
 /// How long an importer waits for those before it, here and in other processes.
 const TURN: Duration = Duration::from_secs(60);
@@ -128,6 +132,12 @@ impl Tx {
         for round in rounds(entries) {
             counts += self.append_spend(import_no, &round, now).await?;
         }
+        if counts.accepted + counts.replaced > 0 {
+            match entries.len() {
+                ..=MOST_NAMED => self.changes_too(entries.iter().map(|e| history::of(&e.merchant))),
+                _ => self.changes_too([Changed::Everything]),
+            }
+        }
         Ok(counts)
     }
 
@@ -191,10 +201,13 @@ impl Tx {
             .update_columns([Column::CompleteTime, Column::CompletedBy])
             .action_and_where(Expr::col((Entity, Column::CompleteTime)).is_null())
             .to_owned();
-        Entity::insert(row)
+        let news = Entity::insert(row)
             .on_conflict(unless_complete)
             .exec_without_returning(&self.0)
             .await?;
+        if news > 0 {
+            self.changes_too([Changed::Everything]);
+        }
         let row = Entity::find_by_id((source.to_owned(), day.0))
             .one(&self.0)
             .await?;
@@ -221,10 +234,13 @@ impl Tx {
             })
             .collect();
         for rows in rows.chunks(DAYS_AT_ONCE) {
-            spend_day::Entity::insert_many(rows.iter().cloned())
+            let new = spend_day::Entity::insert_many(rows.iter().cloned())
                 .on_conflict(OnConflict::new().do_nothing().to_owned())
                 .exec_without_returning(&self.0)
                 .await?;
+            if new > 0 {
+                self.changes_too([Changed::Everything]);
+            }
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod backend;
 mod bulk;
 mod callbacks;
 mod cards;
+mod changes;
 mod contact_events;
 mod corps;
 mod credit;
@@ -41,9 +42,13 @@ mod sanctions;
 mod spend;
 mod standings;
 mod totals;
+mod viewers;
 mod violations;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, DatabaseConnection, DatabaseTransaction, EntityTrait,
@@ -58,6 +63,7 @@ pub use acquisition_links::Errand;
 pub use appeals::Against;
 pub use audit::AuditEntry;
 pub use callbacks::Callback;
+pub use changes::{Changed, Mark, Marks};
 pub use contact_events::{Learned, Of};
 pub use credit::CreditAccount;
 pub use error::{Error, Result};
@@ -93,16 +99,37 @@ pub struct Options {
 pub struct Store {
     writer: DatabaseConnection,
     reads: Reads,
+    /// What serving reads with, whatever the other calls are waiting for.
+    serving: Reads,
     /// Asks how the store is, whatever the calls are waiting for.
     pinger: DatabaseConnection,
     /// One importer at a time has a connection; the others wait without.
     imports: Arc<Semaphore>,
 }
 
-/// Queries, over a connection or within a transaction; and whether what changes is told outward,
-/// too.
+/// Queries, over a connection or within a transaction.
 #[derive(Clone, Debug)]
-pub struct Db<C>(C, bool);
+pub struct Db<C>(C, Around);
+
+/// What goes with a connection.
+#[derive(Clone, Debug, Default)]
+struct Around {
+    /// Whether what changes is told outward, too.
+    tells: bool,
+    marks: Arc<Marks>,
+    /// What this transaction changes.
+    changed: Arc<Mutex<Vec<Changed>>>,
+}
+
+impl Around {
+    /// For a transaction of its own.
+    fn fresh(&self) -> Self {
+        Self {
+            changed: Arc::default(),
+            ..self.clone()
+        }
+    }
+}
 
 /// Queries outside a transaction. They see every write that was acknowledged before.
 pub type Reads = Db<DatabaseConnection>;
@@ -116,11 +143,14 @@ impl Store {
         let backend::Pools {
             writer,
             reader,
+            serving,
             pinger,
         } = backend::connect(options).await?;
+        let around = Around::default();
         Ok(Self {
             writer,
-            reads: Db(reader, false),
+            serving: Db(serving, around.clone()),
+            reads: Db(reader, around),
             pinger,
             imports: Arc::new(Semaphore::new(1)),
         })
@@ -128,26 +158,35 @@ impl Store {
 
     /// Whether what changes from here on is told outward, too.
     pub fn telling(mut self, tells: bool) -> Self {
-        self.reads.1 = tells;
+        self.reads.1.tells = tells;
         self
     }
 
     /// Brings the schema up to date. Processes that start together do it once.
     pub async fn migrate(&self, now: Micros) -> Result<()> {
-        backend::migrate(&self.writer, self.tells(), now).await
-    }
-
-    fn tells(&self) -> bool {
-        self.reads.1
+        backend::migrate(&self.writer, self.reads.1.fresh(), now).await
     }
 
     pub fn reads(&self) -> &Reads {
         &self.reads
     }
 
+    /// Queries of serving, which have connections of their own.
+    pub fn serving(&self) -> &Reads {
+        &self.serving
+    }
+
+    /// What changed, as far as this process knows.
+    pub fn marks(&self) -> &Arc<Marks> {
+        &self.reads.1.marks
+    }
+
     /// A transaction that may write; on SQLite the only one.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(Db(backend::begin(&self.writer).await?, self.tells()))
+        Ok(Db(
+            backend::begin(&self.writer).await?,
+            self.reads.1.fresh(),
+        ))
     }
 
     /// Whether the store answers and its schema is there. Has a connection of its own: calls
@@ -163,9 +202,14 @@ impl Tx {
         Ok(self.0.rollback().await?)
     }
 
-    /// After this the writes are durable.
+    /// After this the writes are durable, and this process serves nothing older.
     pub async fn commit(self) -> Result<()> {
-        Ok(self.0.commit().await?)
+        let Around { marks, changed, .. } = &self.1;
+        let changed = changes::taken(changed);
+        self.insert_changes(&changed).await?;
+        self.0.commit().await?;
+        marks.mark(&changed);
+        Ok(())
     }
 }
 

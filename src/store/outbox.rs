@@ -109,7 +109,7 @@ impl Store {
 impl Tx {
     /// Whether what changes is told outward.
     pub fn tells(&self) -> bool {
-        self.1
+        self.1.tells
     }
 
     /// Has this told, once this transaction is committed; nothing where nothing is told.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, ConnectionTrait, EntityTrait,
+    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
     IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
 };
 
@@ -66,14 +66,30 @@ impl<C: ConnectionTrait> Db<C> {
 
     /// What may be in a merchant's chat menu: live ones first, then one that is not.
     pub async fn menu(&self, merchant: &Merchant) -> Result<Vec<Shown>> {
-        let rows = Entity::find()
-            .filter(Column::Merchant.eq(merchant.id()))
-            .filter(Column::Surface.eq(placement::MENU))
-            .filter(Column::State.ne(placement::DELETED))
+        self.menus(&[merchant.id()]).await
+    }
+
+    /// What may be in these merchants' chat menus, likewise.
+    pub async fn menus(&self, merchants: &[&str]) -> Result<Vec<Shown>> {
+        let of_menus = || {
+            Entity::find()
+                .filter(Column::Merchant.is_in(padded(merchants.iter().copied())))
+                .filter(Column::Surface.eq(placement::MENU))
+        };
+        let hidden = of_menus()
+            .select_only()
+            .column_as(Column::No.min(), "no")
+            .filter(Column::State.eq(placement::PAUSED))
+            .group_by(Column::Merchant)
+            .into_query();
+        let sought = Condition::any()
+            .add(Column::State.eq(placement::LIVE))
+            .add(Column::No.in_subquery(hidden));
+        let rows = of_menus()
+            .filter(sought)
             .order_by_asc(Column::State)
             .order_by_asc(Column::Position)
-            .order_by_asc(Column::No)
-            .limit(MENU_ROWS as u64);
+            .order_by_asc(Column::No);
         self.with_cards(rows).await
     }
 
@@ -143,6 +159,45 @@ impl<C: ConnectionTrait> Db<C> {
     pub async fn shown_by_nos(&self, nos: &[i64]) -> Result<Vec<Shown>> {
         let rows = Entity::find().filter(Column::No.is_in(padded(nos.iter().copied())));
         self.with_cards(rows).await
+    }
+
+    /// The placements with these names, and their cards.
+    pub async fn shown_by_names(&self, names: &[PlacementName]) -> Result<Vec<Shown>> {
+        let of = |part: fn(&PlacementName) -> &str| padded(names.iter().map(part));
+        // Merchants name their placements alike: of more than are asked for, only the numbers.
+        let rows = Entity::find()
+            .select_only()
+            .columns([Column::No, Column::Merchant, Column::Id])
+            .filter(Column::Merchant.is_in(of(|name| name.merchant().id())))
+            .filter(Column::Id.is_in(of(|name| name.id())))
+            .into_tuple::<(i64, String, String)>()
+            .all(&self.0)
+            .await?;
+        let asked: HashSet<_> = names.iter().map(|n| (n.merchant().id(), n.id())).collect();
+        let nos = rows
+            .iter()
+            .filter(|(_, merchant, id)| asked.contains(&(merchant.as_str(), id.as_str())))
+            .map(|(no, ..)| *no);
+        self.shown_by_nos(&nos.collect::<Vec<_>>()).await
+    }
+
+    /// The notes that have a capsule, given by id, of a page of placements after this number;
+    /// and the number to go on after. `None` behind the last page.
+    pub async fn notes_page(&self, after: i64, limit: u64) -> Result<Option<(i64, Vec<String>)>> {
+        let rows = Entity::find()
+            .select_only()
+            .columns([Column::No, Column::Target])
+            .filter(Column::No.gt(after))
+            .filter(Column::Surface.eq(placement::CAPSULE))
+            .filter(Column::State.ne(placement::DELETED))
+            .order_by_asc(Column::No)
+            .limit(limit)
+            .into_tuple::<(i64, Option<String>)>()
+            .all(&self.0)
+            .await?;
+        let last = rows.last().map(|(no, _)| *no);
+        let notes = rows.into_iter().filter_map(|(_, note)| note).collect();
+        Ok(last.map(|last| (last, notes)))
     }
 
     async fn with_cards(&self, placements: Select<Entity>) -> Result<Vec<Shown>> {

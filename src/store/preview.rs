@@ -48,7 +48,7 @@ impl Reads {
         mut each: impl FnMut(Census),
     ) -> Result<i64> {
         let programs: Vec<_> = before.iter().chain(after).copied().collect();
-        let tx = Db(self.0.begin().await?, false);
+        let tx = Db(self.0.begin().await?, self.1.fresh());
         tx.lift_statement_timeout().await?;
         let mut lists = tx.all_lists(&programs).await?;
         let totals = Totals::new(day, programs.iter().copied(), false);

@@ -11,6 +11,7 @@ use sea_orm::{
 use super::{
     Db, Error, Result, Tx,
     entity::{enrollment, enrollment_version, program},
+    history,
     placements::padded,
 };
 use crate::domain::{
@@ -211,6 +212,7 @@ impl Tx {
         enrollment_version::Entity::insert(version)
             .exec_without_returning(&self.0)
             .await?;
+        self.changes_too([history::of(&enrollment.merchant)]);
         self.tell([Telling::enrollment(enrollment)]).await
     }
 }

@@ -6,7 +6,7 @@ use sea_orm::{
 };
 
 use super::{
-    Db, Error, Result, Tx, WECOM,
+    Changed, Db, Error, Result, Tx, WECOM,
     entity::{
         Version, corp,
         quota::{ActiveModel, Column, Entity},
@@ -94,6 +94,8 @@ impl Tx {
         .await?;
         if fresh {
             self.append_quota(corp_no, version, &new, now).await?;
+            let corp = corp::Entity::find_by_id(corp_no).one(&self.0).await?;
+            self.changes_too(corp.map(|corp| Changed::Corp(corp.id)));
         }
         Ok(new)
     }

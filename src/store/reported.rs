@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter,
+    QuerySelect, QueryTrait, sea_query::Expr,
 };
 
 use super::{
@@ -32,12 +33,18 @@ impl<C: ConnectionTrait> Db<C> {
         merchant: &Merchant,
         (first, last): (Day, Day),
     ) -> Result<BTreeMap<Day, Reported>> {
-        let rows = Entity::find()
+        let of = Entity::find()
             .filter(Column::Merchant.eq(merchant.id()))
-            .filter(Column::Day.between(first.0, last.0))
-            .order_by_asc(Column::Version)
-            .all(&self.0)
-            .await?;
+            .filter(Column::Day.between(first.0, last.0));
+        let latest = of
+            .clone()
+            .select_only()
+            .column(Column::Day)
+            .column_as(Column::Version.max(), "version")
+            .group_by(Column::Day)
+            .into_query();
+        let key = Expr::tuple([Column::Day, Column::Version].map(Expr::col));
+        let rows = of.filter(key.in_subquery(latest)).all(&self.0).await?;
         Ok(rows
             .into_iter()
             .map(|row| (Day(row.day), row.into()))

@@ -5,6 +5,7 @@ pub mod appeal;
 pub mod audit;
 pub mod callback;
 pub mod card;
+pub mod change;
 pub mod contact_event;
 pub mod contact_history;
 pub mod corp;

@@ -8,6 +8,7 @@ mod m0004_compliance;
 mod m0005_measurement;
 mod m0006_experiments;
 mod m0007_outbox;
+mod m0008_changes;
 
 use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::prelude::*;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_measurement::Migration),
             Box::new(m0006_experiments::Migration),
             Box::new(m0007_outbox::Migration),
+            Box::new(m0008_changes::Migration),
         ]
     }
 }
