@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use prost_types::FileDescriptorSet;
+
 const ROOT: &str = "proto";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -26,8 +28,28 @@ fn main() -> Result<(), Box<dyn Error>> {
         out.join("descriptors.bin"),
         compiler.encode_file_descriptor_set(),
     )?;
-    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
+    let files = compiler.file_descriptor_set();
+    tonic_prost_build::configure().compile_fds(files.clone())?;
+    serving(files, &out.join("serving"))?;
     Ok(())
+}
+
+/// The server of `ServingService` once more: its two hot answers are bytes already.
+fn serving(mut files: FileDescriptorSet, out: &Path) -> io::Result<()> {
+    for file in &mut files.file {
+        if !file.name().ends_with("/serving.proto") {
+            file.service.clear();
+        }
+    }
+    fs::create_dir_all(out)?;
+    let encoded = "crate::api::answer::Encoded";
+    tonic_prost_build::configure()
+        .build_client(false)
+        .out_dir(out)
+        .extern_path(".mingpian.v1.GetChatMenuResponse", encoded)
+        .extern_path(".mingpian.v1.BatchGetNoteCapsulesResponse", encoded)
+        .extern_path(".mingpian.v1", "crate::api::pb")
+        .compile_fds(files)
 }
 
 /// The `.proto` files in a folder, in the same order everywhere.

@@ -6,7 +6,8 @@
 //! main → cli → server ─┬─► api ───────┐
 //!                      ├─► http ──────┼─► app ─┬─► domain
 //!                      ├─► worker ────┘        ├─► store ──► domain
-//!                      └─► config              ├─► keys ───► domain
+//!                      └─► config              ├─► serving ─► store, domain
+//!                                              ├─► keys ───► domain
 //!                                              ├─► screening
 //!                                              ├─► wecom ──► domain
 //!                                              └─► events
@@ -20,11 +21,12 @@
 //! | `src/app` | what happens and in what order: transactions, replay by `request_id` (`write.rs`), the tap (`tap.rs`) |
 //! | `src/domain` | the rules: pure and synchronous; `gate.rs` alone makes a `Clearance`, `admission.rs` asks the programs, `eligibility.rs` what the spend says |
 //! | `src/store` | SeaORM's only home; `backend.rs` has every difference between the engines, but for how figures come in (`bulk.rs`) |
+//! | `src/serving` | what viewers see, in memory: answers compiled once, the feed of changes that ends them, the filter of notes |
 //! | `src/keys` | the key ring: seals contacts and tokens |
 //! | `src/screening` | what a text or picture leads to: folding, terms, shapes, rules as data, QR codes; knows nothing of ours |
 //! | `src/wecom` | the one remote: its client, the envelope of its callbacks, and a fake of it for tests and the demo |
 //! | `src/events` | the way outward: a stream of NATS JetStream, and the CloudEvents in it |
-//! | `src/worker` | loops beside the calls: the sweep, T+1, callbacks, acquisition links, roll-ups, exposures, the feed of sanctions, screening's rules, what is told outward |
+//! | `src/worker` | loops beside the calls: the sweep, T+1, callbacks, acquisition links, roll-ups, exposures, the feeds of changes and of sanctions, the filter of notes, screening's rules, what is told outward |
 //! | `src/server` | the composition root: sockets, TLS, callers' keys, health, shutdown, the demo |
 //! | `src/config` | settings; `default.toml` is their manual |
 //! | `src/cli` | the commands and their exit codes |
@@ -47,6 +49,7 @@ pub mod http;
 pub mod keys;
 pub mod screening;
 pub mod server;
+pub mod serving;
 pub mod store;
 pub mod telemetry;
 pub mod wecom;

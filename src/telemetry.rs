@@ -4,6 +4,7 @@ use std::{
     env,
     io::{self, Write},
     panic,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -74,6 +75,7 @@ pub fn init(format: Format, filter: &str, endpoint: Option<&str>) -> Result<Guar
         .with(filter)
         .try_init()?;
     if provider.is_some() {
+        EXPORTS.store(true, Ordering::Relaxed);
         global::set_text_map_propagator(TraceContextPropagator::new());
     }
     panic::set_hook(Box::new(log_panic));
@@ -95,18 +97,34 @@ fn exporter(endpoint: &str) -> Result<SdkTracerProvider, ExporterBuildError> {
         .build())
 }
 
+static EXPORTS: AtomicBool = AtomicBool::new(false);
+
+/// Whether traces go anywhere.
+pub fn exports() -> bool {
+    EXPORTS.load(Ordering::Relaxed)
+}
+
 /// The id of a request: in it for what is within, in the answer for the caller, and in
 /// the log.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The caller's own when it is one word of a log line, else a new one.
 pub fn request_id(headers: &HeaderMap) -> HeaderValue {
+    callers_id(headers).cloned().unwrap_or_else(new_id)
+}
+
+/// The caller's own, when it is one word of a log line.
+pub fn callers_id(headers: &HeaderMap) -> Option<&HeaderValue> {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_.".contains(b);
-    match headers.get(REQUEST_ID) {
-        Some(id) if (1..=64).contains(&id.len()) && id.as_bytes().iter().all(plain) => id.clone(),
-        _ => HeaderValue::from_str(&Uuid::now_v7().to_string())
-            .unwrap_or_else(|_| HeaderValue::from_static("-")),
-    }
+    let one_word =
+        |id: &&HeaderValue| (1..=64).contains(&id.len()) && id.as_bytes().iter().all(plain);
+    headers.get(REQUEST_ID).filter(one_word)
+}
+
+/// One of ours.
+pub fn new_id() -> HeaderValue {
+    HeaderValue::from_str(&Uuid::now_v7().to_string())
+        .unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
 /// Makes the span a child of the one that the caller names.

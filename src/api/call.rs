@@ -1,7 +1,7 @@
 //! What every handler does first and last: the caller and the message out of the request,
 //! the answer or the status into the response.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use prost::Message;
 use tonic::{Request, Response, Status};
@@ -15,10 +15,10 @@ use crate::{
 };
 
 /// The caller, whom the authentication layer put there, and the message.
-pub fn open<T>(request: Request<T>) -> app::Result<(Principal, T)> {
+pub fn open<T>(request: Request<T>) -> app::Result<(Arc<Principal>, T)> {
     let (_, mut extensions, message) = request.into_parts();
     let caller = extensions
-        .remove::<Principal>()
+        .remove::<Arc<Principal>>()
         .ok_or_else(|| app::Error::bug("a call came past authentication"))?;
     Ok((caller, message))
 }
@@ -27,12 +27,19 @@ pub fn open<T>(request: Request<T>) -> app::Result<(Principal, T)> {
 pub async fn respond<T>(
     answer: impl Future<Output = app::Result<T>>,
 ) -> Result<Response<T>, Status> {
-    answer.await.map(Response::new).map_err(status::from_error)
+    respond_as(async { answer.await.map(Response::new) }).await
+}
+
+/// Likewise, of an answer with metadata.
+pub async fn respond_as<T>(
+    answer: impl Future<Output = app::Result<Response<T>>>,
+) -> Result<Response<T>, Status> {
+    answer.await.map_err(status::from_error)
 }
 
 /// A write of this method. `request_id` was taken out of `message`, which is the rest.
 pub fn write(
-    caller: Principal,
+    caller: Arc<Principal>,
     method: &str,
     request_id: &str,
     message: &impl Message,

@@ -1,5 +1,6 @@
 //! The gRPC door: wire ⇄ domain, one service a file.
 
+pub mod answer;
 mod call;
 mod cards;
 mod compliance;
@@ -20,7 +21,8 @@ pub mod status;
 mod wecom;
 mod wire;
 
-pub use router::{SERVICES, mounted, open, services};
+pub use answer::compile;
+pub use router::{SERVICES, SERVING, mounted, open, services};
 
 /// Generated from `proto/`, with its packages as modules.
 mod generated {
@@ -34,6 +36,10 @@ mod generated {
                 include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
         }
     }
+    /// The server of `ServingService`, whose hot answers are bytes; that of `v1` is not used.
+    pub mod serving {
+        include!(concat!(env!("OUT_DIR"), "/serving/mingpian.v1.rs"));
+    }
     pub mod google {
         pub mod r#type {
             tonic::include_proto!("google.r#type");
@@ -43,6 +49,8 @@ mod generated {
 
 /// The contract; named nowhere outside this floor.
 pub use generated::mingpian::v1 as pb;
+
+use generated::serving::serving_service_server;
 
 /// Google's common types.
 pub use generated::google::r#type as common;

@@ -156,7 +156,7 @@ impl PlacementService for Placements {
             let name =
                 call::new_name::<PlacementName>(&self.0, card.merchant().clone(), &r.placement_id);
             let name = check.field("placement_id", name);
-            let conversation = foreign_id(&r.conversation, "conversations");
+            let conversation = foreign_id(&r.conversation, "conversations").map(str::to_owned);
             let conversation = check.field("conversation", conversation);
             let kinds = kinds(&mut check, "contact_kinds", &r.contact_kinds);
             let end_time = wire::time(&mut check, "end_time", r.end_time.as_ref());

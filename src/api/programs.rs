@@ -3,7 +3,7 @@
 
 mod wire;
 
-use std::mem::take;
+use std::{mem::take, sync::Arc};
 
 use tonic::{Request, Response, Status};
 
@@ -225,7 +225,7 @@ fn named(field: &str, name: &str) -> Result<ProgramName, Refusal> {
 /// The call of a verb, and the program that it is about. `request_id` was taken out of
 /// `message`.
 fn verb(
-    caller: Principal,
+    caller: Arc<Principal>,
     method: &str,
     request_id: &str,
     message: &impl prost::Message,

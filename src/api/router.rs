@@ -18,13 +18,13 @@ use super::{
         link_service_server::LinkServiceServer,
         measurement_service_server::MeasurementServiceServer,
         placement_service_server::PlacementServiceServer,
-        program_service_server::ProgramServiceServer, serving_service_server::ServingServiceServer,
-        wecom_service_server::WecomServiceServer,
+        program_service_server::ProgramServiceServer, wecom_service_server::WecomServiceServer,
     },
     placements::Placements,
     programs::Programs,
     screening::REQUEST_BYTES as SCREEN_REQUEST_BYTES,
     serving::Serving,
+    serving_service_server::ServingServiceServer,
     wecom::Wecom,
 };
 use crate::app::App;
@@ -41,6 +41,9 @@ pub const SERVICES: &[&str] = &[
     ComplianceServiceServer::<Compliance>::NAME,
     MeasurementServiceServer::<Measurement>::NAME,
 ];
+
+/// The service that goes on while the store is away.
+pub const SERVING: &str = ServingServiceServer::<Serving>::NAME;
 
 /// What a request to an open service may have: it names one service or symbol, and anyone
 /// may announce more on every stream.

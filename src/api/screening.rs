@@ -67,7 +67,9 @@ fn item(check: &mut Check, path: &str, wire: pb::ScreenedItem) -> Option<Item> {
     let place = check.field(format!("{path}.place"), place(wire.place));
     let merchant = maybe(&wire.merchant, Merchant::parse);
     let merchant = check.field(format!("{path}.merchant"), merchant);
-    let conversation = maybe(&wire.conversation, |name| foreign_id(name, "conversations"));
+    let conversation = maybe(&wire.conversation, |name| {
+        foreign_id(name, "conversations").map(str::to_owned)
+    });
     let conversation = check.field(format!("{path}.conversation"), conversation);
     Some(Item {
         content: content?,

@@ -1,20 +1,24 @@
 //! `ServingService`.
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, metadata::MetadataValue};
 
 use super::{
-    call::{self, open, respond},
-    explain,
-    pb::{self, serving_service_server::ServingService},
+    answer::{Encoded, Writer},
+    call::{self, open, respond, respond_as},
+    explain, pb,
+    serving_service_server::ServingService,
     wire::{absence, kind, micros, timestamp},
 };
 use crate::{
-    app::{App, Item, Outcome, Tapper, Viewer},
+    app::{App, Error, Shown, Tapper, Validity, Viewer},
     domain::{
-        Check, ContactKind, Lang, PlacementName, foreign_id, is_viewer_id,
+        Check, Lang, PlacementName, foreign_id, is_viewer_id,
         launch::{Container, Environment, Platform, Step},
     },
 };
+
+/// Metadata of an answer from memory while the store is away.
+const STALE: &str = "mingpian-stale";
 
 /// Notes of one call at most.
 const MAX_NOTES: usize = 200;
@@ -27,11 +31,8 @@ type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl ServingService for Serving {
-    async fn get_chat_menu(
-        &self,
-        request: Request<pb::GetChatMenuRequest>,
-    ) -> Answer<pb::GetChatMenuResponse> {
-        respond(async {
+    async fn get_chat_menu(&self, request: Request<pb::GetChatMenuRequest>) -> Answer<Encoded> {
+        respond_as(async {
             let (caller, r) = open(request)?;
             let merchant = call::merchant(&caller, "merchant", &r.merchant)?;
             let mut check = Check::default();
@@ -41,13 +42,7 @@ impl ServingService for Serving {
                 .0
                 .chat_menu(&merchant, &viewer, &r.known_version)
                 .await?;
-            Ok(pb::GetChatMenuResponse {
-                items: menu.items.into_iter().map(Into::into).collect(),
-                absence: menu.absence.map(absence),
-                valid_until: Some(timestamp(menu.valid_until)),
-                version: menu.version,
-                not_modified: menu.not_modified,
-            })
+            Ok(marked(self.writer(&viewer).menu(&menu), menu.validity))
         })
         .await
     }
@@ -55,8 +50,8 @@ impl ServingService for Serving {
     async fn batch_get_note_capsules(
         &self,
         request: Request<pb::BatchGetNoteCapsulesRequest>,
-    ) -> Answer<pb::BatchGetNoteCapsulesResponse> {
-        respond(async {
+    ) -> Answer<Encoded> {
+        respond_as(async {
             let (caller, r) = open(request)?;
             let mut check = Check::default();
             let count = r.notes.len();
@@ -65,22 +60,19 @@ impl ServingService for Serving {
                 "notes",
                 "must be 1 to 200",
             );
-            let notes: Vec<_> = r
-                .notes
-                .iter()
-                .take(MAX_NOTES)
-                .enumerate()
-                .filter_map(|(i, note)| {
-                    check.field(format!("notes[{i}]"), foreign_id(note, "notes"))
-                })
-                .collect();
+            let mut ids = Vec::with_capacity(count.min(MAX_NOTES));
+            for (i, note) in r.notes.iter().take(MAX_NOTES).enumerate() {
+                match foreign_id(note, "notes") {
+                    Ok(id) => ids.push(id),
+                    Err(rule) => check.violation(format!("notes[{i}]"), rule),
+                }
+            }
             let viewer = viewer(&mut check, r.viewer.as_ref());
             let viewer = check.done(viewer)?;
-            let (outcomes, valid_until) = self.0.note_capsules(&caller, &notes, &viewer).await?;
-            Ok(pb::BatchGetNoteCapsulesResponse {
-                results: r.notes.into_iter().zip(outcomes).map(capsule).collect(),
-                valid_until: Some(timestamp(valid_until)),
-            })
+            let (shown, validity) = self.0.note_capsules(&caller, &ids, &viewer).await?;
+            let notes = r.notes.iter().map(String::as_str);
+            let answer = self.writer(&viewer).capsules(notes, &shown, validity.until);
+            Ok(marked(answer, validity))
         })
         .await
     }
@@ -90,20 +82,27 @@ impl ServingService for Serving {
         request: Request<pb::GetCardMessageRequest>,
     ) -> Answer<pb::GetCardMessageResponse> {
         use pb::get_card_message_response::Outcome;
-        respond(async {
+        respond_as(async {
             let (caller, r) = open(request)?;
             let name = call::name::<PlacementName>(&caller, "placement", &r.placement)?;
             let mut check = Check::default();
             let viewer = viewer(&mut check, r.viewer.as_ref());
             let viewer = check.done(viewer)?;
-            let (outcome, valid_until) = self.0.card_message(&name, &viewer).await?;
-            Ok(pb::GetCardMessageResponse {
-                outcome: Some(match outcome {
-                    Ok(item) => Outcome::Item(item.into()),
-                    Err(reason) => Outcome::Absence(absence(reason)),
-                }),
-                valid_until: Some(timestamp(valid_until)),
-            })
+            let (shown, validity) = self.0.card_message(&name, &viewer).await?;
+            let outcome = match &shown {
+                Shown::Absent(reason) => Outcome::Absence(absence(*reason)),
+                Shown::Items(message, tokens) => {
+                    let first = message.entries.first().zip(tokens.first());
+                    let (entry, token) = first.ok_or_else(|| Error::bug("no item is shown"))?;
+                    let item = self.writer(&viewer).message(entry, token);
+                    Outcome::Item(item.map_err(Error::bug)?)
+                }
+            };
+            let answer = pb::GetCardMessageResponse {
+                outcome: Some(outcome),
+                valid_until: Some(timestamp(validity.until)),
+            };
+            Ok(marked(answer, validity))
         })
         .await
     }
@@ -152,6 +151,25 @@ impl ServingService for Serving {
         })
         .await
     }
+}
+
+impl Serving {
+    fn writer(&self, viewer: &Viewer) -> Writer<'_> {
+        Writer {
+            lang: viewer.lang,
+            open_prefix: &self.0.rules.open_prefix,
+        }
+    }
+}
+
+/// Says of an answer that may be older than a second that it is.
+fn marked<T>(answer: T, validity: Validity) -> Response<T> {
+    let mut response = Response::new(answer);
+    if validity.stale {
+        let stale = MetadataValue::from_static("true");
+        response.metadata_mut().insert(STALE, stale);
+    }
+    response
 }
 
 fn viewer(check: &mut Check, viewer: Option<&pb::Viewer>) -> Option<Viewer> {
@@ -213,39 +231,6 @@ fn environment(
         platform,
         container: check.field("environment.container", container)?,
     })
-}
-
-fn capsule((note, outcome): (String, Outcome)) -> pb::NoteCapsuleResult {
-    use pb::note_capsule_result::Outcome;
-    pb::NoteCapsuleResult {
-        note,
-        outcome: Some(match outcome {
-            Ok(item) => Outcome::Item(item.into()),
-            Err(reason) => Outcome::Absence(absence(reason)),
-        }),
-    }
-}
-
-impl From<Item> for pb::Item {
-    fn from(item: Item) -> Self {
-        let icon = match item.kind {
-            ContactKind::Wecom => "wecom",
-            ContactKind::Phone => "phone",
-            ContactKind::WechatId => "wechat",
-        };
-        Self {
-            placement: item.placement.to_string(),
-            kind: kind(item.kind).into(),
-            label: item.label,
-            preview: item.preview,
-            icon: icon.to_owned(),
-            tap_token: item.tap_token,
-            open_uri: item.open_uri,
-            display_name: item.display_name,
-            headline: item.headline,
-            avatar_uri: item.avatar_uri,
-        }
-    }
 }
 
 impl From<Step> for pb::Step {

@@ -67,7 +67,7 @@ impl App {
         // Whoever changed it meanwhile has the last word.
         if present.version == link.version {
             match before {
-                None => write.tx.forget_acquisition_link(link.no).await?,
+                None => write.tx.forget_acquisition_link(link).await?,
                 Some(before) => {
                     let before = AcquisitionLink {
                         display_name: before.display_name,

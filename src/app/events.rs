@@ -11,7 +11,7 @@ use crate::{
         Event, Link, Merchant, Micros, Origin, Placement, PlacementName, Reason, Refusal, Stage,
         Surface, TapToken, Telling, Touch, telling::Pseudonyms,
     },
-    store::{Touched, Tx},
+    store::{self, Touched, Tx},
 };
 
 /// An event as a caller tells it.
@@ -84,7 +84,7 @@ impl App {
                 }
             }
         }
-        ingested.accepted = self.keep_events_once(&events, None).await?;
+        ingested.accepted = self.keep_events_once(&events).await?;
         ingested.duplicates = events.len() as u64 - ingested.accepted;
         Ok(ingested)
     }
@@ -98,24 +98,16 @@ impl App {
             contact: None,
         };
         let telling = Telling::tap(&event, placement, who);
-        self.keep_events_once(&[event], Some(telling)).await?;
-        Ok(())
+        self.log_tap(event, telling).await
     }
 
-    /// Keeps events; how many are new. Any new one is told of.
-    async fn keep_events_once(&self, events: &[Event], told: Option<Telling>) -> Result<u64> {
+    /// Keeps events; how many are new.
+    async fn keep_events_once(&self, events: &[Event]) -> Result<u64> {
         if events.is_empty() {
             return Ok(0);
         }
         let now = self.ambient.now();
         let tx = self.store.begin().await?;
-        // The id of a tap is its token's, whichever day it is opened on.
-        if let [tap] = events
-            && tap.stage == Stage::Tap
-            && tx.happened_the_day_before(tap.id, tap.time).await?
-        {
-            return Ok(0);
-        }
         let new = tx.insert_events(events, now).await?;
         if new > 0 {
             let mut touches = Touches::default();
@@ -125,7 +117,6 @@ impl App {
                 }
             }
             touches.queue(&tx, now).await?;
-            tx.tell(told).await?;
         }
         tx.commit().await?;
         Ok(new)
@@ -256,9 +247,9 @@ impl Touches {
     }
 
     /// Has them looked at again, once this transaction is committed.
-    pub async fn queue(self, tx: &Tx, now: Micros) -> Result<()> {
+    pub async fn queue(self, tx: &Tx, now: Micros) -> store::Result<()> {
         let touched = self.0.into_iter();
         let touched = touched.map(|(merchant, viewers)| Touched { merchant, viewers });
-        Ok(tx.queue_funnel(&touched.collect::<Vec<_>>(), now).await?)
+        tx.queue_funnel(&touched.collect::<Vec<_>>(), now).await
     }
 }

@@ -10,6 +10,7 @@ use crate::{
         ProgramName, Reason, Refusal, Standing, gate,
         serving::{self, Candidate},
     },
+    serving::candidates,
     store::Shown,
 };
 
@@ -59,9 +60,10 @@ impl App {
             Subject::Menu(merchant) => merchant,
             Subject::Placement(name) => name.merchant(),
         };
+        let shown: Vec<_> = candidates.iter().collect();
         let answer = match subject {
-            Subject::Menu(_) => serving::menu(&candidates, at),
-            Subject::Placement(_) => serving::answer(&candidates, at),
+            Subject::Menu(_) => serving::menu(&shown, at),
+            Subject::Placement(_) => serving::answer(&shown, at),
         };
         let mut lines = Vec::new();
         for candidate in &candidates {
@@ -135,7 +137,8 @@ impl App {
                     vec![shown.ok_or_else(|| placements::not_found(name))?]
                 }
             };
-            return self.candidates(shown, now).await;
+            let calendar = &self.rules.calendar;
+            return Ok(candidates(reads, calendar, shown, now).await?);
         };
         let shown = match subject {
             Subject::Menu(merchant) => reads.menu_at(merchant, at).await?,

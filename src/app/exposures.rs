@@ -4,16 +4,16 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 
 use super::{App, Result};
 use crate::{
-    domain::{Arm, Experiment, Micros},
+    domain::{Arm, Micros},
     store::Exposure,
 };
 
 /// Viewers of whom it is remembered here that they were noted.
-const REMEMBERED: u64 = 200_000;
+const REMEMBERED: usize = 200_000;
 /// Notes that wait at most; while the store is away for long, the rest is lost to the experiment.
 const WAITING: usize = 1_000_000;
 /// Notes of one transaction.
@@ -37,8 +37,8 @@ impl Default for Exposures {
 
 impl Exposures {
     /// Notes that a viewer meets an experiment now.
-    pub fn note(&self, experiment: &Experiment, viewer: u64, arm: Arm, now: Micros) {
-        let key = (experiment.no, viewer, arm);
+    pub fn note(&self, experiment_no: i64, viewer: u64, arm: Arm, now: Micros) {
+        let key = (experiment_no, viewer, arm);
         if self.known.contains_key(&key) {
             return;
         }
@@ -46,7 +46,7 @@ impl Exposures {
         if waiting.len() < WAITING {
             self.known.insert(key, ());
             waiting.push(Exposure {
-                experiment_no: experiment.no,
+                experiment_no,
                 viewer,
                 arm,
                 time: now,

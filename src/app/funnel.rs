@@ -16,7 +16,7 @@ use crate::{
         funnel::{LONGEST, Reached, again},
         metric::{Metric, told},
     },
-    store::{self, Basis, Counted, Scope, Stretch, Tally, Touched, Tx},
+    store::{self, Basis, Counted, Queued, Scope, Stretch, Tally, Touched, Tx},
 };
 
 pub use rebuild::rebuild_funnel;
@@ -113,7 +113,7 @@ impl App {
         }
         let queued = tx.queued_funnel(BATCHES).await?;
         let nos: Vec<_> = queued.iter().map(|batch| batch.no).collect();
-        let touched = queued.into_iter().flat_map(|batch| batch.touched);
+        let touched = queued.into_iter().flat_map(readable).flatten();
         let mut round = Round::begin(&tx).await?;
         for (merchant, viewers) in by_merchant(touched) {
             round.merchant(&merchant, &viewers).await?;
@@ -151,6 +151,19 @@ impl App {
             }
         }
     }
+}
+
+/// One that nobody can read must not keep the others waiting: its events are kept, so
+/// `rebuild-funnel` counts them.
+fn readable(batch: Queued) -> Option<Vec<Touched>> {
+    if batch.touched.is_none() {
+        let no = batch.no;
+        tracing::error!(
+            no,
+            "a row of funnel_queue is broken: run `mingpian rebuild-funnel`"
+        );
+    }
+    batch.touched
 }
 
 /// From when on the funnel of each viewer may be another.

@@ -27,6 +27,7 @@ mod principal;
 mod programs;
 mod provenance;
 mod quotas;
+mod rates;
 mod reported;
 mod reports;
 mod sanction_feed;
@@ -36,6 +37,7 @@ mod serving;
 mod spend;
 mod sweep;
 mod tap;
+mod tap_log;
 mod violations;
 mod write;
 
@@ -46,6 +48,7 @@ use tokio::sync::Notify;
 use crate::{
     domain::{Calendar, Conduct},
     keys::KeyRing,
+    serving::Serving,
     store::Store,
     wecom,
 };
@@ -71,13 +74,16 @@ pub use placements::{PlacementChanges, PlacementDraft};
 pub use preview::{Preview, Sample};
 pub use principal::{Principal, Scope};
 pub use provenance::{Evidence, Provenance, Verdict};
+pub use rates::Rates;
 pub use reported::{Imported, Reconciled};
 pub use reports::{Comparison, ProgramReport, Report};
 pub use sanction_feed::{Batch, SanctionFeed};
 pub use sanctions::SanctionDraft;
-pub use serving::{Item, Menu, Outcome, Viewer};
+pub use serving::{Menu, Shown, Validity, Viewer};
 pub use spend::{CHUNK_ROWS, SpendImport};
+pub use sweep::Latest;
 pub use tap::{Tap, Tapper};
+pub use tap_log::TapLog;
 pub use violations::ViolationDraft;
 pub use write::{Call, RequestId};
 
@@ -85,6 +91,8 @@ pub use write::{Call, RequestId};
 #[derive(Clone, Debug)]
 pub struct App {
     pub store: Store,
+    /// What is served from memory.
+    pub serving: Arc<Serving>,
     pub keys: Arc<KeyRing>,
     pub ambient: Ambient,
     pub wecom: wecom::Client,
@@ -96,6 +104,10 @@ pub struct App {
     pub sanctions: Arc<SanctionFeed>,
     /// Who met an experiment here, and is yet to be written.
     pub exposures: Arc<Exposures>,
+    /// Taps that are yet to be recorded.
+    pub taps: Arc<TapLog>,
+    /// How often viewers, by their hash, tap here; `None` for no limit.
+    pub tap_rates: Option<Arc<Rates<u64>>>,
     pub rules: Arc<Rules>,
 }
 
@@ -114,6 +126,8 @@ pub struct Rules {
     pub served_ttl: Duration,
     /// How long a served answer holds when nothing is to change before.
     pub max_age: Duration,
+    /// Spun in each menu, capsule and message call: for load tests.
+    pub extra_work: Duration,
     /// How long answers are kept by `request_id`.
     pub keep_answers: Duration,
     /// When days begin, and how long closing waits for figures.
@@ -162,11 +176,13 @@ pub struct Rules {
     pub intake: bool,
     /// What links begin with, without a slash at the end.
     pub public_url: String,
+    /// What comes before the token in a link that opens it.
+    pub open_prefix: String,
 }
 
 impl App {
     /// The address that opens a token.
     fn open_uri(&self, token: &str) -> String {
-        format!("{}/t/{token}", self.rules.public_url)
+        format!("{}{token}", self.rules.open_prefix)
     }
 }

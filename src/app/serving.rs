@@ -1,18 +1,19 @@
-//! What viewers see: a fixed number of queries a call, then the gate, then a token for each item.
+//! What viewers see: an answer from memory, the viewer's side of the experiment, and a token for
+//! each item.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    hint,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{App, Principal, Result, placements};
 use crate::{
-    domain::{
-        Arm, Contact, ContactKind, Detail, Experiment, Lang, Merchant, Micros, Origin,
-        PlacementName, Reason, Surface, TapToken,
-        serving::{self, Answer, Candidate, Showing},
-        token,
-    },
-    store::Shown,
+    domain::{Arm, Lang, Merchant, Micros, Origin, PlacementName, Reason, TapToken, token},
+    keys::{Sealer, Token},
+    serving::{Freshness, Kept, Snapshot},
+    store,
 };
 
 /// Who looks.
@@ -23,43 +24,41 @@ pub struct Viewer {
     pub lang: Lang,
 }
 
-/// One button.
-#[derive(Clone, Debug)]
-pub struct Item {
-    pub placement: PlacementName,
-    pub kind: ContactKind,
-    pub label: String,
-    pub preview: String,
-    pub tap_token: String,
-    pub open_uri: String,
-    pub display_name: String,
-    pub headline: String,
-    pub avatar_uri: String,
+/// What one viewer is shown of an answer: its items, each with a token, or why there are none.
+#[derive(Debug)]
+pub enum Shown<S> {
+    Items(S, Vec<Token>),
+    Absent(Reason),
 }
 
-/// An item, or why there is none.
-pub type Outcome = Result<Item, Reason>;
+/// Until when an answer holds, and whether it may be older than a second.
+#[derive(Clone, Copy, Debug)]
+pub struct Validity {
+    pub until: Micros,
+    pub stale: bool,
+}
 
 /// A chat menu.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Menu {
-    pub items: Vec<Item>,
-    pub absence: Option<Reason>,
-    pub valid_until: Micros,
+    /// `None` where the version that the client holds still holds.
+    pub shown: Option<Shown<Kept<Snapshot>>>,
     pub version: String,
-    /// The version the client holds still holds; nothing else is said.
-    pub not_modified: bool,
+    pub validity: Validity,
 }
 
 /// What all items of one call have in common.
-struct Serving<'a> {
+struct Call<'a> {
     app: &'a App,
     now: Micros,
     viewer: u64,
-    lang: Lang,
-    /// Those that run, of the merchants whose placements may be shown.
-    experiments: HashMap<Merchant, Experiment>,
+    sealer: Sealer,
+    nonce: u64,
+    stale: bool,
 }
+
+/// Stands for the content of every answer to who is held out.
+const HELD_OUT: [u8; 8] = *b"held out";
 
 impl App {
     pub async fn chat_menu(
@@ -68,27 +67,33 @@ impl App {
         viewer: &Viewer,
         known_version: &str,
     ) -> Result<Menu> {
-        let now = self.ambient.now();
-        let shown = self.store.reads().menu(merchant).await?;
-        let candidates = self.candidates(shown, now).await?;
-        let serving = self.serving(viewer, &candidates, now).await?;
-        let answer = serving.split(serving::menu(&candidates, now));
-        let content = serving.content(&answer);
-        if let Some(issued) = serving.still_good(known_version, content) {
+        let mut call = self.serve(viewer)?;
+        let menu = self.serving.menu(merchant, call.now).await?;
+        let arm = call.meets(&menu.value);
+        let held_out = arm == Some(Arm::HeldOut);
+        let mut content = if held_out {
+            HELD_OUT
+        } else {
+            menu.value.content
+        };
+        content[0] ^= viewer.lang as u8;
+        if let Some(issued) = call.still_good(known_version, content) {
+            let mut validity = call.validity(menu.until);
+            validity.until = validity.until.min(issued);
             return Ok(Menu {
-                items: Vec::new(),
-                absence: None,
-                valid_until: serving.valid_until(answer.edge).min(issued),
+                shown: None,
                 version: known_version.to_owned(),
-                not_modified: true,
+                validity,
             });
         }
         Ok(Menu {
-            items: answer.items.iter().map(|item| serving.item(item)).collect(),
-            absence: answer.absence,
-            valid_until: serving.valid_until(answer.edge),
-            version: version(content, token::issued(serving.now)),
-            not_modified: false,
+            version: version(content, token::issued(call.now)),
+            validity: call.validity(menu.until),
+            shown: Some(if held_out {
+                Shown::Absent(Reason::HeldOut)
+            } else {
+                call.shown(menu, |menu| &menu.value, arm)
+            }),
         })
     }
 
@@ -97,196 +102,114 @@ impl App {
     pub async fn note_capsules(
         &self,
         caller: &Principal,
-        notes: &[String],
+        notes: &[&str],
         viewer: &Viewer,
-    ) -> Result<(Vec<Outcome>, Micros)> {
-        let mut ids: Vec<_> = notes.iter().map(String::as_str).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let mut of_note: HashMap<String, Vec<Candidate>> = HashMap::new();
-        let (now, reads) = (self.ambient.now(), self.store.reads());
-        let shown = reads.capsules(&ids, caller.merchants.as_ref()).await?;
-        let candidates = self.candidates(shown, now).await?;
-        let serving = self.serving(viewer, &candidates, now).await?;
-        for candidate in candidates {
-            if let Surface::NoteCapsule { note } = &candidate.placement.surface {
-                of_note.entry(note.clone()).or_default().push(candidate);
+    ) -> Result<(Vec<Shown<Kept<Snapshot>>>, Validity)> {
+        let mut call = self.serve(viewer)?;
+        let capsules = match &caller.merchants {
+            None => self.serving.capsules(notes, call.now).await?,
+            Some(merchants) => {
+                let of = self.serving.capsules_of(notes, merchants, call.now);
+                of.await?
             }
-        }
-        let mut edge = None;
-        let outcomes = notes
-            .iter()
-            .map(|note| {
-                let candidates = of_note.get(note).map_or(&[][..], Vec::as_slice);
-                let answer = serving.split(serving::answer(candidates, now));
-                edge = [edge, answer.edge].into_iter().flatten().min();
-                serving.outcome(&answer)
-            })
-            .collect();
-        Ok((outcomes, serving.valid_until(edge)))
+        };
+        let edges = capsules.iter().flatten().filter_map(|known| known.until);
+        let validity = call.validity(edges.min());
+        let shown = capsules.into_iter().map(|capsule| match capsule {
+            None => Shown::Absent(Reason::PlacementNotFound),
+            Some(capsule) => call.split(capsule, |capsule| &capsule.value),
+        });
+        Ok((shown.collect(), validity))
     }
 
     pub async fn card_message(
         &self,
         name: &PlacementName,
         viewer: &Viewer,
-    ) -> Result<(Outcome, Micros)> {
-        let now = self.ambient.now();
-        let shown = self
-            .store
-            .reads()
-            .shown(name)
-            .await?
-            .filter(|(placement, _)| matches!(placement.surface, Surface::CardMessage { .. }))
-            .ok_or_else(|| placements::not_found(name))?;
-        let candidates = self.candidates(vec![shown], now).await?;
-        let serving = self.serving(viewer, &candidates, now).await?;
-        let answer = serving.split(serving::answer(&candidates, now));
-        Ok((serving.outcome(&answer), serving.valid_until(answer.edge)))
+    ) -> Result<(Shown<Snapshot>, Validity)> {
+        let mut call = self.serve(viewer)?;
+        let message = self.serving.message(name, call.now).await?;
+        let validity = call.validity(message.until);
+        let snapshot = message.value.clone();
+        let snapshot = snapshot.ok_or_else(|| placements::not_found(name))?;
+        Ok((call.split(snapshot, |snapshot| snapshot), validity))
     }
 
-    /// The placements with what is known of their merchants.
-    pub(super) async fn candidates(
-        &self,
-        shown: Vec<Shown>,
-        now: Micros,
-    ) -> Result<Vec<Candidate>> {
-        if shown.is_empty() {
-            return Ok(Vec::new());
+    /// Begins a call, where what is in memory may be served at all.
+    fn serve(&self, viewer: &Viewer) -> Result<Call<'_>> {
+        let freshness = self.serving.feed.freshness();
+        if freshness == Freshness::Lost {
+            return Err(store::Error::unavailable("the feed was not seen for too long").into());
         }
-        let merchants = shown.iter().map(|(placement, _)| placement.name.merchant());
-        let reads = self.store.reads();
-        let standings = reads
-            .standings(merchants, &self.rules.calendar, now)
-            .await?;
-        let health = reads
-            .link_health(shown.iter().filter_map(|(_, card)| card.as_ref()))
-            .await?;
-        let with = |(placement, card): Shown| {
-            let standing = standings.get(placement.name.merchant())?.clone();
-            Some(Candidate {
-                placement,
-                health: card.as_ref().and_then(|card| health.get(&card.no).cloned()),
-                card,
-                standing,
-            })
-        };
-        Ok(shown.into_iter().filter_map(with).collect())
-    }
-
-    async fn serving(
-        &self,
-        viewer: &Viewer,
-        candidates: &[Candidate],
-        now: Micros,
-    ) -> Result<Serving<'_>> {
-        let merchants: BTreeSet<_> = candidates
-            .iter()
-            .map(|candidate| candidate.placement.name.merchant())
-            .collect();
-        let experiments = if merchants.is_empty() {
-            HashMap::new()
-        } else {
-            let reads = self.store.reads();
-            reads.running_experiments(merchants, now).await?
-        };
-        Ok(Serving {
+        spin(self.rules.extra_work);
+        Ok(Call {
             app: self,
-            now,
+            now: self.ambient.now(),
             viewer: self.keys.viewer_hash(&viewer.id),
-            lang: viewer.lang,
-            experiments,
+            sealer: self.keys.sealer(),
+            nonce: u64::from_ne_bytes(self.ambient.random()),
+            stale: freshness == Freshness::Stale,
         })
     }
 }
 
-impl Serving<'_> {
+impl Call<'_> {
     /// Where there is something to show, the viewer meets the merchant's experiment, on
-    /// whichever side; who is held out is shown nothing.
-    fn split<'a>(&self, mut answer: Answer<'a>) -> Answer<'a> {
-        let Some(first) = answer.items.first() else {
-            return answer;
-        };
-        let merchant = first.placement.name.merchant();
-        if let Some(experiment) = self.experiments.get(merchant) {
-            let arm = experiment.arm(self.viewer);
-            let exposures = &self.app.exposures;
-            exposures.note(experiment, self.viewer, arm, self.now);
-            if arm == Arm::HeldOut {
-                answer.items.clear();
-                answer.absence = Some(Reason::HeldOut);
-            }
+    /// whichever side.
+    fn meets(&self, snapshot: &Snapshot) -> Option<Arm> {
+        let split = snapshot.split.as_deref()?;
+        let arm = split.arm(self.viewer);
+        let exposures = &self.app.exposures;
+        exposures.note(split.experiment_no, self.viewer, arm, self.now);
+        Some(arm)
+    }
+
+    /// Likewise; who is held out is shown nothing.
+    fn split<S>(&mut self, kept: S, snapshot: impl Fn(&S) -> &Snapshot) -> Shown<S> {
+        match self.meets(snapshot(&kept)) {
+            Some(Arm::HeldOut) => Shown::Absent(Reason::HeldOut),
+            arm => self.shown(kept, snapshot, arm),
         }
-        answer
     }
 
-    /// The number in a token: 0 where no experiment runs.
-    fn arm(&self, merchant: &Merchant) -> u8 {
-        let experiment = self.experiments.get(merchant);
-        experiment.map_or(0, |e| e.arm(self.viewer) as u8)
-    }
-
-    fn outcome(&self, answer: &Answer<'_>) -> Outcome {
-        let absent = answer.absence.unwrap_or(Reason::PlacementNotFound);
-        answer
-            .items
-            .first()
-            .map(|item| self.item(item))
-            .ok_or(absent)
-    }
-
-    fn item(&self, showing: &Showing<'_>) -> Item {
-        let Showing {
-            placement,
-            card,
-            kind,
-        } = showing;
-        let contact = card.contact(*kind);
-        let tap_token = self.app.keys.seal_token(&TapToken {
-            placement_no: placement.no,
-            kind: *kind,
-            issued: token::issued(self.now),
-            origin: Origin::Served {
-                viewer: self.viewer,
-                arm: self.arm(placement.name.merchant()),
-            },
-            nonce: self.app.ambient.random(),
+    /// `arm`: where an experiment runs.
+    fn shown<S>(
+        &mut self,
+        kept: S,
+        snapshot: impl Fn(&S) -> &Snapshot,
+        arm: Option<Arm>,
+    ) -> Shown<S> {
+        let of = snapshot(&kept);
+        if of.entries.is_empty() {
+            return Shown::Absent(of.absence.unwrap_or(Reason::PlacementNotFound));
+        }
+        // The number in a token: 0 where no experiment runs.
+        let arm = arm.map_or(0, |arm| arm as u8);
+        let tokens = of.entries.iter().map(|entry| {
+            self.nonce = self.nonce.wrapping_add(1);
+            self.sealer.seal(&TapToken {
+                placement_no: entry.placement_no,
+                kind: entry.kind,
+                issued: token::issued(self.now),
+                origin: Origin::Served {
+                    viewer: self.viewer,
+                    arm,
+                },
+                nonce: self.nonce.to_be_bytes(),
+            })
         });
-        Item {
-            placement: placement.name.clone(),
-            kind: *kind,
-            label: label(contact, *kind, self.lang),
-            preview: preview(contact, &card.display_name),
-            open_uri: self.app.open_uri(&tap_token),
-            tap_token,
-            display_name: card.display_name.clone(),
-            headline: card.headline.clone(),
-            avatar_uri: card.avatar_uri.clone(),
-        }
+        let tokens = tokens.collect();
+        Shown::Items(kept, tokens)
     }
 
-    /// The next schedule edge, the token's end, or the longest an answer may hold.
-    fn valid_until(&self, edge: Option<Micros>) -> Micros {
+    /// Until the next edge, the token's end, or the longest an answer may hold.
+    fn validity(&self, edge: Option<Micros>) -> Validity {
         let longest = self.now + self.app.rules.max_age;
         let token = Micros::from_seconds(self.now.seconds()) + self.app.rules.served_ttl;
-        edge.map_or(longest, |edge| edge.min(longest)).min(token)
-    }
-
-    /// What makes one answer another, tokens aside.
-    fn content(&self, answer: &Answer<'_>) -> [u8; 8] {
-        let mut text = format!("{:?} {:?}", self.lang, answer.absence);
-        for Showing {
-            placement,
-            card,
-            kind,
-        } in &answer.items
-        {
-            text += &format!(" {}/{}/{}", placement.etag(), card.etag(), kind.as_str());
+        Validity {
+            until: edge.map_or(longest, |edge| edge.min(longest)).min(token),
+            stale: self.stale,
         }
-        let hash = self.app.keys.index_of("menu", text.as_bytes());
-        [
-            hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7],
-        ]
     }
 
     /// Until when the tokens of a known version open, if its content is still this one and
@@ -301,24 +224,21 @@ impl Serving<'_> {
     }
 }
 
+/// Work for a processor, as load tests want it.
+fn spin(time: Duration) {
+    if time.is_zero() {
+        return;
+    }
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        hint::spin_loop();
+    }
+}
+
 /// Eight bytes of content and four of issue time, as text.
 fn version(content: [u8; 8], issued: u32) -> String {
-    let mut bytes = content.to_vec();
-    bytes.extend(issued.to_be_bytes());
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&content);
+    bytes[8..].copy_from_slice(&issued.to_be_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn label(contact: Option<&Contact>, kind: ContactKind, lang: Lang) -> String {
-    contact
-        .map(|c| c.label.as_str())
-        .filter(|label| !label.is_empty())
-        .unwrap_or_else(|| lang.label(kind))
-        .to_owned()
-}
-
-fn preview(contact: Option<&Contact>, display_name: &str) -> String {
-    match contact.map(|c| &c.detail) {
-        Some(Detail::Phone(sealed) | Detail::WechatId(sealed)) => sealed.mask.clone(),
-        _ => display_name.to_owned(),
-    }
 }

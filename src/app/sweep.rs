@@ -1,7 +1,9 @@
 //! What time removes: cards past their purge time, answers past theirs. Nothing waits for
 //! it: both are treated as gone from that moment on.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
+
+use tokio::time::Instant;
 
 use super::{App, Result, write::before};
 use crate::{domain::Micros, store};
@@ -14,7 +16,33 @@ const CALLBACKS: u64 = 1000;
 /// its age is too old to be taken.
 const KEEP_CALLBACKS: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
+/// How long changes are kept: a replica that has not looked for that long reads everything anew.
+const KEEP_CHANGES: Duration = Duration::from_secs(60 * 60);
+
+/// The latest change at each sweep of the last hour.
+#[derive(Debug, Default)]
+pub struct Latest(VecDeque<(Instant, i64)>);
+
 impl App {
+    /// Forgets changes that every replica has seen.
+    pub async fn forget_changes(&self, latest: &mut Latest) -> Result<()> {
+        let Some((last, _)) = self.store.reads().latest_change().await? else {
+            return Ok(());
+        };
+        latest.0.push_back((Instant::now(), last));
+        let mut old = None;
+        while let Some((time, last)) = latest.0.front()
+            && time.elapsed() >= KEEP_CHANGES
+        {
+            old = Some(*last);
+            latest.0.pop_front();
+        }
+        if let Some(old) = old {
+            self.store.forget_changes(old).await?;
+        }
+        Ok(())
+    }
+
     /// Removes what has had its time; how many cards there were. A card that cannot be
     /// purged is left for the next sweep, and does not keep the others.
     pub async fn sweep(&self) -> Result<usize> {

@@ -1,9 +1,9 @@
 //! The tap: the gate's second look, at what holds now, and where it leads.
 //!
-//! Every read here asks the store itself, so an answer proves that it is current; where the
-//! store is away the tap is refused.
+//! It looks at the feed of changes first, so what is in memory is what stands in the store at
+//! that moment; where the store is away the tap is refused.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -51,40 +51,30 @@ impl App {
         tapper: Tapper<'_>,
         environment: Environment,
     ) -> Result<Tap> {
-        let now = self.ambient.now();
         let said = self.keys.open_token(token)?;
-        let reads = self.store.reads();
-        let (placement, card) = reads.shown_by_no(said.placement_no).await?.ok_or_else(|| {
-            Refusal::new(Reason::PlacementNotFound, "the token's placement is gone")
-        })?;
+        self.count_tap(&said, tapper)?;
+        self.serving.feed.look().await?;
+        let now = self.ambient.now();
+        let known = self.serving.candidate(said.placement_no, now).await?;
+        let Some(candidate) = &known.value else {
+            let message = "the token's placement is gone";
+            return Err(Refusal::new(Reason::PlacementNotFound, message).into());
+        };
         if let Some(caller) = caller {
-            caller.permit(placement.name.merchant())?;
+            caller.permit(candidate.placement.name.merchant())?;
         }
         let (until, channel) = self.opens_until(&said, now).await?;
-        let calendar = &self.rules.calendar;
-        let standing = reads
-            .standing(placement.name.merchant(), calendar, now)
-            .await?;
-        let health = match &card {
-            Some(card) => reads.link_health([card]).await?.remove(&card.no),
-            None => None,
-        };
-        let candidate = Candidate {
-            placement,
-            card,
-            standing: Arc::new(standing),
-            health,
-        };
-        let clearance = serving::judge(Door::Tap, &candidate, &[said.kind], now)?;
-        let edge = candidate.next_edge(now);
+        let clearance = serving::judge(Door::Tap, candidate, &[said.kind], now)?;
+        let edge = known.until;
         let Candidate {
             placement,
             card,
             health,
             ..
         } = candidate;
+        let card = card.as_ref();
         let card = card.ok_or_else(|| Error::bug("cleared without its card"))?;
-        let opened = self.open_contact(&clearance, &card, said.kind, health.as_ref())?;
+        let opened = self.open_contact(&clearance, card, said.kind, health.as_ref())?;
         let event_id = self.event_id(&said, token, tapper);
         let event = Event {
             id: event_id,
@@ -94,7 +84,7 @@ impl App {
             time: now,
             touch: Touch {
                 placement: placement.name.id().to_owned(),
-                note: events::note(&placement),
+                note: events::note(placement),
                 channel,
             },
             kind: Some(said.kind),
@@ -102,15 +92,29 @@ impl App {
             bot: matches!(tapper, Tapper::Bot),
             attributes: String::new(),
         };
-        self.record(event, &placement).await?;
+        self.record(event, placement).await?;
         tracing::info!(%event_id, placement = %placement.name, kind = said.kind.as_str(), "tap");
         Ok(Tap {
             steps: launch::plan(opened.target(), token, environment),
             expire_time: edge.map_or(until, |edge| edge.min(until)),
             event_id,
             kind: said.kind,
-            card,
+            card: card.clone(),
         })
+    }
+
+    /// Before the store is asked anything. On the public door it is the token that names a viewer;
+    /// a published link names none, and is tapped by many.
+    fn count_tap(&self, said: &TapToken, tapper: Tapper<'_>) -> Result<(), Refusal> {
+        let Some(rates) = &self.tap_rates else {
+            return Ok(());
+        };
+        let viewer = match (tapper, said.origin) {
+            (Tapper::Viewer { id }, _) => self.keys.viewer_hash(id),
+            (Tapper::Somebody | Tapper::Bot, Origin::Served { viewer, .. }) => viewer,
+            (Tapper::Somebody | Tapper::Bot, Origin::Link { .. }) => return Ok(()),
+        };
+        rates.count(&viewer, "taps of this viewer")
     }
 
     /// Who taps does not stand behind who writes: attribution needs the token alone.

@@ -1,7 +1,7 @@
 //! One write: a transaction that knows who asks, what time it is, and whether this very
 //! request was answered before.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use crate::{
 /// Who asks for a write, and how.
 #[derive(Clone, Debug)]
 pub struct Call {
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     pub request: Option<RequestId>,
     /// `validate_only`: judge as if to write, write nothing.
     pub dry_run: bool,

@@ -1,6 +1,6 @@
 //! `[limits]` and `[store]`: how much at once, how large, how long.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, thread, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,12 @@ use super::value::Whole;
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     concurrency: Whole<1, 100_000>,
+    serving_concurrency: Whole<0, 100_000>,
+    queue: Whole<0, 100_000>,
+    queue_millis: Whole<0, 10_000>,
+    caller_calls_per_second: Whole<0, 1_000_000>,
+    caller_burst: Whole<1, 1_000_000>,
+    viewer_taps_per_minute: Whole<0, 1_000_000>,
     connections: Whole<1, 100_000>,
     connections_per_ip: Whole<1, 100_000>,
     max_concurrent_streams: Whole<1, 10_000>,
@@ -21,10 +27,38 @@ pub struct Limits {
     shutdown_delay_seconds: Whole<0, 600>,
 }
 
+/// Menus and capsules that are worked on at once, each processor.
+const PER_PROCESSOR: usize = 8;
+
 impl Limits {
-    /// Calls at once, over all connections.
+    /// Calls at once that wait for the store, over all connections.
     pub fn concurrency(&self) -> usize {
         self.concurrency.count()
+    }
+    /// Menus and capsules that are worked on at once.
+    pub fn serving_concurrency(&self) -> usize {
+        match self.serving_concurrency.count() {
+            0 => PER_PROCESSOR * thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            places => places,
+        }
+    }
+    /// Calls that wait for a place.
+    pub fn queue(&self) -> usize {
+        self.queue.count()
+    }
+    /// How long a call waits for a place.
+    pub fn queue_time(&self) -> Duration {
+        Duration::from_millis(self.queue_millis.get())
+    }
+    /// Calls of one caller, a second and at once; 0 a second for no limit.
+    pub fn caller(&self) -> (u32, u32) {
+        let [each_second, burst] = [self.caller_calls_per_second.get(), self.caller_burst.get()]
+            .map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        (each_second, burst)
+    }
+    /// Taps of one viewer; 0 for no limit.
+    pub fn viewer_taps_per_minute(&self) -> u32 {
+        u32::try_from(self.viewer_taps_per_minute.get()).unwrap_or(u32::MAX)
     }
     /// Open connections.
     pub fn connections(&self) -> usize {

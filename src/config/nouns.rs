@@ -156,12 +156,27 @@ impl Tokens {
 #[serde(deny_unknown_fields)]
 pub struct Serving {
     max_age_seconds: Whole<1, 3600>,
+    memory_megabytes: Whole<1, 1_000_000>,
+    store_away_seconds: Whole<0, 300>,
+    extra_work_micros: Whole<0, 1_000_000>,
 }
 
 impl Serving {
     /// The longest `valid_until`.
     pub fn max_age(&self) -> Duration {
         Duration::from_secs(self.max_age_seconds.get())
+    }
+    /// Bytes for answers in memory.
+    pub fn memory(&self) -> u64 {
+        self.memory_megabytes.get() << 20
+    }
+    /// How long menus and capsules go on while the store is away.
+    pub fn store_away(&self) -> Duration {
+        Duration::from_secs(self.store_away_seconds.get())
+    }
+    /// Spun in each menu, capsule and message call.
+    pub fn extra_work(&self) -> Duration {
+        Duration::from_micros(self.extra_work_micros.get())
     }
 }
 

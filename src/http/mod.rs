@@ -18,7 +18,7 @@ use axum::{
     BoxError, Router,
     error_handling::HandleErrorLayer,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{HeaderMap, Method, StatusCode},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header::RETRY_AFTER},
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
     routing::get,
@@ -108,8 +108,18 @@ async fn tap(
     let tap = timeout(door.deadline, tap).await;
     match tap.unwrap_or_else(|_| Err(Error::Refused(late()))) {
         Ok(tap) => launch(lang, environment.container, &tap),
-        Err(error) => refused(lang, error.into_refusal().reason),
+        Err(error) => said_no(lang, &error.into_refusal()),
     }
+}
+
+/// With when to come again, where the refusal knows.
+fn said_no(lang: Lang, refusal: &Refusal) -> Response {
+    let mut response = refused(lang, refusal.reason);
+    if let Some(delay) = refusal.retry_after {
+        let seconds = HeaderValue::from(delay.as_secs() + 1);
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    response
 }
 
 async fn nothing(headers: HeaderMap) -> Response {

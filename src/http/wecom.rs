@@ -7,7 +7,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Path, RawQuery, Request, State, rejection::PathRejection},
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, Version, header::CONNECTION},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -104,8 +104,20 @@ async fn receive(
     request: Request,
 ) -> Response {
     let query = query.unwrap_or_default();
-    let received = inbox.take(corp, &query, request.into_body()).await;
-    inbox.answer(&received.map_or_else(|ending| ending, Ending::received))
+    let version = request.version();
+    match inbox.take(corp, &query, request.into_body()).await {
+        Ok(received) => inbox.answer(&Ending::received(received)),
+        Err(ending) => {
+            let mut response = inbox.answer(&ending);
+            // What was not read of its body ends the connection: nobody shall use it again.
+            if version < Version::HTTP_2 {
+                response
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
+    }
 }
 
 fn named(corp: Result<Path<String>, PathRejection>) -> Result<String, Untaken> {

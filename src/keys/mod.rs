@@ -11,7 +11,7 @@ mod ring;
 use std::path::Path;
 
 pub use file::{KeyFile, Problem};
-pub use ring::{KeyRing, Unsealable};
+pub use ring::{KeyRing, Sealer, Token, Unsealable};
 
 /// Makes the file with a first, active key, or adds one that waits to be activated; the
 /// new key's id.

@@ -170,7 +170,7 @@ fn there_is_one<T>(made: Result<T>) -> Result<()> {
 
 fn call() -> Call {
     Call {
-        principal: Principal::anonymous(),
+        principal: Principal::anonymous().into(),
         request: None,
         dry_run: false,
         until: None,

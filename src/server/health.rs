@@ -1,7 +1,8 @@
 //! What `grpc.health.v1` and `/readyz` say: NOT_SERVING until the store answers, whenever
-//! it does not, and from the moment of a shutdown.
+//! it does not, and from the moment of a shutdown. Serving, and with it the server as a whole, goes
+//! on from memory for a while: balancers are to keep a replica that still has menus.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -10,12 +11,25 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::store::Store;
+use crate::{
+    api::SERVING,
+    serving::{Freshness, Serving},
+    store::Store,
+};
 
 /// Between two looks at the store.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A store that takes longer is away.
 const LOOK_FOR: Duration = Duration::from_secs(2);
+
+/// What there is to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct State {
+    /// The store answers.
+    store: bool,
+    /// Menus are served, be it from memory.
+    serving: bool,
+}
 
 /// Says how the service is.
 #[derive(Clone)]
@@ -34,7 +48,7 @@ impl Health {
             services,
             ready: watch::Sender::new(false),
         };
-        health.report(false).await;
+        health.report(State::default()).await;
         health
     }
 
@@ -43,8 +57,16 @@ impl Health {
     }
 
     /// Follows the store until `stop`, and says NOT_SERVING then. On `close` it ends the
-    /// streams of those who watch: they would hold up the end for the whole drain.
-    pub async fn follow(mut self, store: Store, stop: CancellationToken, close: CancellationToken) {
+    /// streams of those who watch: they would hold up the end for the whole drain. `memory`:
+    /// where menus are served from memory.
+    pub async fn follow(
+        mut self,
+        store: Store,
+        memory: Option<Arc<Serving>>,
+        stop: CancellationToken,
+        close: CancellationToken,
+    ) {
+        let mut said = State::default();
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -54,26 +76,42 @@ impl Health {
                 _ = ticks.tick() => {}
             }
             let answers = matches!(timeout(LOOK_FOR, store.ping()).await, Ok(Ok(())));
-            if answers != *self.ready.borrow() {
-                tracing::info!(serving = answers, "health");
-                self.report(answers).await;
+            // Only where the store answered before is there anything to go on with; and where
+            // what changes is not seen, nothing is served, whatever the store answers.
+            let serving = match &memory {
+                None => answers,
+                Some(memory) if memory.feed.freshness() == Freshness::Lost => false,
+                Some(_) => answers || said.serving,
+            };
+            let state = State {
+                store: answers,
+                serving,
+            };
+            if state != said {
+                tracing::info!(store = state.store, serving = state.serving, "health");
+                said = state;
+                self.report(state).await;
             }
         }
-        self.report(false).await;
+        self.report(State::default()).await;
         close.cancelled().await;
         for service in self.services() {
             self.reporter.clear_service_status(service).await;
         }
     }
 
-    async fn report(&self, serving: bool) {
-        let status = if serving {
-            ServingStatus::Serving
-        } else {
-            ServingStatus::NotServing
-        };
-        self.ready.send_replace(serving);
+    async fn report(&self, state: State) {
+        self.ready.send_replace(state.serving);
         for service in self.services() {
+            let serving = match service {
+                "" | SERVING => state.serving,
+                _ => state.store,
+            };
+            let status = if serving {
+                ServingStatus::Serving
+            } else {
+                ServingStatus::NotServing
+            };
             self.reporter.set_service_status(service, status).await;
         }
     }

@@ -4,11 +4,13 @@
 mod claims;
 mod keys;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use jsonwebtoken::{decode, decode_header, errors::ErrorKind};
+use quick_cache::sync::Cache;
 use reqwest::{Client, StatusCode, redirect::Policy};
+use sha2::{Digest, Sha256};
 use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -34,9 +36,28 @@ pub struct Jwks {
     audience: String,
     leeway: Duration,
     every: Duration,
-    keys: ArcSwap<Keys>,
+    force: ArcSwap<Force>,
     /// A token named a key that is not in the set.
     wanted: Notify,
+}
+
+/// Tokens whose bearers are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// The keys in force, and the bearers of tokens that they have checked: a signature costs more
+/// than all else of a call from memory. By a digest, so that no token lies about.
+struct Force {
+    keys: Keys,
+    bearers: Cache<[u8; 32], Arc<Principal>>,
+}
+
+impl From<Keys> for Force {
+    fn from(keys: Keys) -> Self {
+        Self {
+            keys,
+            bearers: Cache::new(REMEMBERED),
+        }
+    }
 }
 
 enum Source {
@@ -111,7 +132,7 @@ impl Jwks {
             audience: auth.audience.clone(),
             leeway: auth.leeway(),
             every: auth.jwks_refresh(),
-            keys: ArcSwap::from_pointee(keys),
+            force: ArcSwap::from_pointee(keys.into()),
             wanted: Notify::new(),
         })
     }
@@ -121,12 +142,23 @@ impl Jwks {
     /// # Errors
     /// It is not the issuer's, not for this audience, not for this moment, or malformed. An
     /// unknown key is refused too, and makes [`Self::refresh`] look for it.
-    pub fn verify(&self, token: &str, now: Micros) -> Result<Principal, Rejected> {
+    pub fn verify(&self, token: &str, now: Micros) -> Result<Arc<Principal>, Rejected> {
+        let force = self.force.load();
+        let digest = Sha256::digest(token).into();
+        let known = force.bearers.get(&digest);
+        if let Some(known) = known.filter(|known| known.ends.is_some_and(|ends| now < ends)) {
+            return Ok(known);
+        }
+        let principal = Arc::new(self.check(&force.keys, token, now)?);
+        force.bearers.insert(digest, principal.clone());
+        Ok(principal)
+    }
+
+    fn check(&self, keys: &Keys, token: &str, now: Micros) -> Result<Principal, Rejected> {
         let header = decode_header(token)?;
         if header.crit.is_some() {
             return Err(Rejected::Critical);
         }
-        let keys = self.keys.load();
         let Some(key) = keys.find(header.kid.as_deref()) else {
             self.wanted.notify_one();
             return Err(Rejected::UnknownKey);
@@ -155,7 +187,7 @@ impl Jwks {
     async fn read_again(&self) {
         let read = self.source.read().await;
         match read.and_then(|text| Keys::parse(&text, &self.issuer, &self.audience)) {
-            Ok(keys) => self.keys.store(keys.into()),
+            Ok(keys) => self.force.store(Arc::new(keys.into())),
             Err(e) => {
                 let cause = std::error::Error::source(&e).map(ToString::to_string);
                 tracing::warn!(error = %e, cause, "the key set stays as it was");

@@ -33,9 +33,10 @@ use crate::{
         self,
         layers::{self, auth::AuthLayer, deadline::FED_MAX, metrics::Metrics},
     },
-    app::{self, Ambient, App, Outlet, Rules, screening::Screener},
+    app::{self, Ambient, App, Outlet, Rates, Rules, screening::Screener},
     config::{Mode, Role, Roles, Settings},
     events, http, screening,
+    serving::{self, Serving},
     store::{self, Store},
     telemetry, wecom, worker,
 };
@@ -143,14 +144,18 @@ impl Server {
         let admin = listen("admin_listen", settings.admin_listen).await?;
         let (jwks, auth) = callers(settings, &ambient).await?;
         let screener = screener(settings, http.local_addr()?).context("screening.rules")?;
+        let serving = Serving::new(&store, in_memory(settings)).await?;
         let app = App {
             screener: Arc::new(screener),
+            serving: Arc::new(serving),
             store,
             keys: Arc::new(keys),
             wecom: wecom_client(settings, &ambient).context("wecom")?,
             called_back: Arc::default(),
             sanctions: Arc::default(),
             exposures: Arc::default(),
+            taps: Arc::default(),
+            tap_rates: Rates::per_minute(settings.limits.viewer_taps_per_minute()).map(Arc::new),
             ambient,
             rules: Arc::new(rules(settings, http.local_addr()?)),
         };
@@ -177,6 +182,10 @@ impl Server {
             |routes| routes.layer(auth),
             layers::Limits {
                 calls: limits.concurrency(),
+                menus: limits.serving_concurrency(),
+                queue: limits.queue(),
+                patience: limits.queue_time(),
+                caller: limits.caller(),
                 deadline: limits.deadline(),
             },
             metrics,
@@ -225,12 +234,31 @@ impl Server {
     /// sockets close, calls under way finish; when the drain is over, or on `cut`, the rest
     /// is cut. It always returns, whatever peers do.
     pub async fn serve(self, stop: CancellationToken, cut: CancellationToken) {
+        let app = self.app.clone();
+        tokio::select! {
+            () = self.serve_until(stop, cut) => {}
+            // Taps are written for as long as a call may wait for that.
+            () = app.write_taps() => {}
+        }
+    }
+
+    async fn serve_until(self, stop: CancellationToken, cut: CancellationToken) {
         let (tasks, close) = (TaskTracker::new(), CancellationToken::new());
         let (store, last) = (self.app.store.clone(), self.app.clone());
-        tasks.spawn(self.health.follow(store, stop.clone(), close.clone()));
+        let memory = self
+            .roles
+            .has(Role::Serve)
+            .then(|| self.app.serving.clone());
+        let health = self
+            .health
+            .follow(store, memory, stop.clone(), close.clone());
+        tasks.spawn(health);
         let (app, metrics) = (|| self.app.clone(), || self.worker_metrics.clone());
         if self.roles.has(Role::Serve) {
             tasks.spawn(worker::exposures(app(), stop.clone()));
+            // Until the doors close: what is served before is as current as ever.
+            tasks.spawn(worker::feed(app(), close.clone()));
+            tasks.spawn(worker::notes(app(), stop.clone()));
             tasks.spawn(worker::rules(app(), stop.clone()));
             tasks.spawn(worker::sanctions(app(), stop.clone()));
         }
@@ -336,6 +364,15 @@ fn store_options(settings: &Settings) -> store::Options {
     }
 }
 
+fn in_memory(settings: &Settings) -> serving::Options {
+    serving::Options {
+        calendar: settings.spend.calendar(),
+        memory: settings.serving.memory(),
+        compile: api::compile,
+        away: settings.serving.store_away(),
+    }
+}
+
 fn rules(settings: &Settings, http: SocketAddr) -> Rules {
     Rules {
         cards_per_merchant: settings.cards.per_merchant(),
@@ -345,6 +382,7 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
         link_ttl: settings.links.default_ttl(),
         served_ttl: settings.tokens.served_ttl(),
         max_age: settings.serving.max_age(),
+        extra_work: settings.serving.extra_work(),
         keep_answers: settings.requests.keep(),
         calendar: settings.spend.calendar(),
         lease: settings.spend.lease(),
@@ -368,6 +406,7 @@ fn rules(settings: &Settings, http: SocketAddr) -> Rules {
         minimal_lift_percent: settings.measurement.minimal_lift_percent(),
         keep_outbox: settings.events.keep(),
         intake: settings.roles.has(Role::Intake),
+        open_prefix: format!("{}/t/", settings.public_url(http)),
         public_url: settings.public_url(http),
     }
 }

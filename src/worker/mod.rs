@@ -10,7 +10,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::metrics::Metrics;
-use crate::app::App;
+use crate::app::{App, Latest};
 
 pub use contact_events::contact_events;
 pub use outbox::outbox;
@@ -21,6 +21,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Removes what has had its time, until `stop`.
 pub async fn sweep(app: App, stop: CancellationToken) {
     let mut ticks = ticks(SWEEP_EVERY);
+    let mut latest = Latest::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -30,6 +31,9 @@ pub async fn sweep(app: App, stop: CancellationToken) {
             Ok(0) => {}
             Ok(cards) => tracing::info!(cards, "purged"),
             Err(error) => tracing::warn!(%error, "sweep put off"),
+        }
+        if let Err(error) = app.forget_changes(&mut latest).await {
+            tracing::debug!(%error, "changes are kept");
         }
     }
 }
@@ -76,6 +80,48 @@ pub async fn exposures(app: App, stop: CancellationToken) {
             tracing::warn!(%error, "exposures wait");
         }
     }
+}
+
+/// Between two looks at the feed of changes: what another replica, or another process, changes
+/// is seen here within a second, busy as it may be.
+const CHANGES_EVERY: Duration = Duration::from_millis(200);
+
+/// Follows what changes, until `stop`.
+pub async fn feed(app: App, stop: CancellationToken) {
+    let mut ticks = ticks(CHANGES_EVERY);
+    let mut trouble = Trouble::default();
+    let look = async {
+        loop {
+            ticks.tick().await;
+            let looked = app.serving.feed.look().await;
+            if trouble.changed(looked.err().map(|error| error.to_string())) {
+                match &trouble.0 {
+                    Some(error) => tracing::warn!(%error, "what changes is not seen"),
+                    None => tracing::info!("what changes is seen again"),
+                }
+            }
+        }
+    };
+    stop.run_until_cancelled(look).await;
+}
+
+/// Between two looks at the filter of notes.
+const NOTES_EVERY: Duration = Duration::from_secs(1);
+
+/// Makes the filter of notes where it is wanting, until `stop`.
+pub async fn notes(app: App, stop: CancellationToken) {
+    let mut ticks = ticks(NOTES_EVERY);
+    let make = async {
+        loop {
+            ticks.tick().await;
+            match app.serving.make_filter().await {
+                Ok(None) => {}
+                Ok(Some((notes, took))) => tracing::debug!(notes, ?took, "filter of notes made"),
+                Err(error) => tracing::debug!(%error, "the filter of notes is not made"),
+            }
+        }
+    };
+    stop.run_until_cancelled(make).await;
 }
 
 /// Between two tries to write what is left at the end.

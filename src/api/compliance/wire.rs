@@ -1,5 +1,7 @@
 //! What violations, sanctions and appeals have in common on the wire.
 
+use std::sync::Arc;
+
 use prost::Message;
 
 use crate::{
@@ -24,7 +26,7 @@ pub fn whose(caller: &Principal, parent: &str) -> Result<Option<Merchant>, Refus
 
 /// What the platform decides: by which call, on what, and why, in 1 to 500 code points of one field.
 pub fn decided<N: ResourceName>(
-    caller: Principal,
+    caller: Arc<Principal>,
     method: &str,
     request_id: &str,
     message: &impl Message,

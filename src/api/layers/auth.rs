@@ -31,7 +31,7 @@ const OPEN: &[&str] = &[
 /// Why a token was refused: for the debug log, never for the caller.
 pub type Cause = Box<dyn fmt::Display>;
 
-type Verify = Arc<dyn Fn(&str) -> Result<Principal, Cause> + Send + Sync>;
+type Verify = Arc<dyn Fn(&str) -> Result<Arc<Principal>, Cause> + Send + Sync>;
 
 /// Lets through who may.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ impl AuthLayer {
 
     /// Callers bring a bearer token; `verify` says whose it is.
     pub fn bearer<E: fmt::Display + 'static>(
-        verify: impl Fn(&str) -> Result<Principal, E> + Send + Sync + 'static,
+        verify: impl Fn(&str) -> Result<Arc<Principal>, E> + Send + Sync + 'static,
     ) -> Self {
         Self {
             verify: Some(Arc::new(move |token| {
@@ -57,9 +57,9 @@ impl AuthLayer {
         }
     }
 
-    fn admit(&self, headers: &HeaderMap, path: &str) -> Result<Principal, Refusal> {
+    fn admit(&self, headers: &HeaderMap, path: &str) -> Result<Arc<Principal>, Refusal> {
         let principal = match &self.verify {
-            None => Principal::anonymous(),
+            None => Arc::new(Principal::anonymous()),
             Some(verify) => verify(bearer(headers)?).map_err(|cause| {
                 tracing::debug!(%cause, "token refused");
                 invalid()
@@ -171,12 +171,12 @@ mod tests {
 
     fn reader() -> AuthLayer {
         AuthLayer::bearer(|token| match token {
-            "good" => Ok(Principal {
+            "good" => Ok(Arc::new(Principal {
                 subject: "bff".to_owned(),
                 scopes: [Scope::CardsRead].into(),
                 merchants: None,
                 ends: None,
-            }),
+            })),
             _ => Err("forged"),
         })
     }
@@ -185,7 +185,7 @@ mod tests {
     async fn call(layer: AuthLayer, path: &str, tokens: &[&str]) -> Result<String, Status> {
         let behind = service_fn(|request: Request<()>| async move {
             assert!(!request.headers().contains_key(AUTHORIZATION));
-            let principal = request.extensions().get::<Principal>();
+            let principal = request.extensions().get::<Arc<Principal>>();
             let subject = principal.map_or("nobody", |p| &p.subject).to_owned();
             Ok::<_, Infallible>(Response::new(subject))
         });

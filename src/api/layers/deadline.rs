@@ -8,8 +8,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::Response,
 };
 use http::{HeaderMap, HeaderValue};
@@ -17,6 +16,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tonic::Status;
 
+use super::FREQUENT;
 use crate::{
     api::status,
     domain::{Reason, Refusal},
@@ -45,7 +45,14 @@ pub const FED_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// The answer must begin within the client's timeout and within `max`. A stream may go on
 /// until the client's timeout, or for ever when it gave none: it was asked to watch.
-pub async fn bound(State(max): State<Duration>, request: Request, next: Next) -> Response {
+pub async fn bound<A>(
+    max: Duration,
+    request: Request,
+    within: impl FnOnce(Request) -> A,
+) -> Response
+where
+    A: Future<Output = Response>,
+{
     let now = Instant::now();
     let asked = match asked(request.headers()) {
         Ok(asked) => asked,
@@ -61,8 +68,10 @@ pub async fn bound(State(max): State<Duration>, request: Request, next: Next) ->
         return exceeded().into_http();
     }
     let end = now + left;
-    match timeout_at(end, END.scope(end, next.run(request))).await {
+    let whole = FREQUENT.contains(&request.uri().path());
+    match timeout_at(end, END.scope(end, within(request))).await {
         Err(_) => exceeded().into_http(),
+        Ok(response) if whole => response,
         Ok(response) => match asked.and_then(|asked| now.checked_add(asked)) {
             Some(end) => response.map(|body| Body::new(Bounded::until(end, body))),
             None => response,

@@ -14,6 +14,8 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use tonic::{Code, Status};
 
+use super::errors;
+
 /// Calls `tell` with the call's code; with `CANCELLED` when dropped before that.
 pub struct Ending<F: FnOnce(Code)>(Option<F>);
 
@@ -70,10 +72,11 @@ impl<F: FnOnce(Code) + Unpin> HttpBody for Watched<F> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        match &polled {
+        let mut polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &mut polled {
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(trailers) = frame.trailers_ref() {
+                if let Some(trailers) = frame.trailers_mut() {
+                    errors::mend_trailers(trailers);
                     self.ending.tell(code(trailers).unwrap_or(Code::Unknown));
                 }
             }

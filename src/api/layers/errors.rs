@@ -2,13 +2,8 @@
 //! texts from the caller. They come before the handler, so as a head alone; but for an answer
 //! that is too large, which only its trailers tell.
 
-use axum::{
-    body::{Body, Bytes},
-    extract::Request,
-    middleware::Next,
-    response::Response,
-};
-use http_body::Frame;
+use axum::{body::Body, extract::Request, response::Response};
+use http::HeaderMap;
 use http_body_util::BodyExt;
 use tonic::{Code, Status};
 
@@ -31,16 +26,19 @@ const UNREADABLE: &[&str] = &[
 const BROKEN_OFF: &str = "the request was broken off";
 
 /// An error without details becomes one of ours.
-pub async fn mend(request: Request, next: Next) -> Response {
+pub async fn mend<A>(request: Request, within: impl FnOnce(Request) -> A) -> Response
+where
+    A: Future<Output = Response>,
+{
     // Not CANCELLED yet: tonic would take that for the end of the request.
     let broken_off = |_| Status::unknown(BROKEN_OFF);
     let request = request.map(|body| Body::new(body.map_err(broken_off)));
-    let mut response = next.run(request).await;
+    let mut response = within(request).await;
     if response.headers().contains_key(Status::GRPC_STATUS_DETAILS) {
         return response;
     }
     let Some(status) = Status::from_header_map(response.headers()) else {
-        return response.map(|body| Body::new(body.map_frame(mend_trailers)));
+        return response;
     };
     if status.code() == Code::Unknown && status.message() == BROKEN_OFF {
         return Status::cancelled(BROKEN_OFF).into_http();
@@ -58,17 +56,13 @@ pub async fn mend(request: Request, next: Next) -> Response {
     response
 }
 
-fn mend_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
-    let mut trailers = match frame.into_trailers() {
-        Ok(trailers) => trailers,
-        Err(frame) => return frame,
-    };
-    let code = Status::from_header_map(&trailers).map(|status| status.code());
+/// Likewise trailers, which [`super::ending`] sees.
+pub fn mend_trailers(trailers: &mut HeaderMap) {
+    let code = Status::from_header_map(trailers).map(|status| status.code());
     if code == Some(Code::OutOfRange) && !trailers.contains_key(Status::GRPC_STATUS_DETAILS) {
         // What does not fit into a header says nothing either way.
-        let _ = status::refusal(&app::bug(&TooLarge)).add_header(&mut trailers);
+        let _ = status::refusal(&app::bug(&TooLarge)).add_header(trailers);
     }
-    Frame::trailers(trailers)
 }
 
 /// Listings are cut before: a setting is too small for what one answer holds.

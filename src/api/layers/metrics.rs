@@ -3,13 +3,9 @@
 use std::{
     collections::HashSet,
     sync::{Arc, LazyLock},
+    time::Duration,
 };
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{family::Family, gauge::Gauge, histogram::Histogram},
@@ -20,7 +16,6 @@ use prost_types::FileDescriptorSet;
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::ending::{self, Ending};
 use crate::api::pb;
 
 /// Seconds; the conventions' advice, and finer below 5 ms, where cached reads are.
@@ -97,27 +92,54 @@ impl Metrics {
         metrics
     }
 
+    /// Begins to measure a call.
+    pub fn begin(&self, path: &str) -> Timing {
+        self.active.inc();
+        Timing {
+            metrics: self.clone(),
+            method: self.method(path),
+            started: Instant::now(),
+            ended: false,
+        }
+    }
+
     fn method(&self, path: &str) -> Arc<str> {
         let known = METHODS.get(path.trim_start_matches('/'));
         known.unwrap_or(&self.other).clone()
     }
 }
 
-/// A stream is measured until it ends; one that its client drops counts as `CANCELLED`.
-pub async fn measure(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
-    let rpc_method = metrics.method(request.uri().path());
-    let started = Instant::now();
-    metrics.active.inc();
-    let ending = Ending::new(move |code| {
-        metrics.active.dec();
+/// A call that is measured. A stream is until it ends; one that its client drops counts as
+/// `CANCELLED`.
+pub struct Timing {
+    metrics: Metrics,
+    method: Arc<str>,
+    started: Instant,
+    ended: bool,
+}
+
+impl Timing {
+    /// Ends the measuring; how long it took.
+    pub fn end(&mut self, code: Code) -> Duration {
+        let took = self.started.elapsed();
+        self.ended = true;
+        self.metrics.active.dec();
         let call = Call {
-            rpc_method,
+            rpc_method: self.method.clone(),
             rpc_response_status_code: word(code),
         };
-        let seconds = started.elapsed().as_secs_f64();
-        metrics.duration.get_or_create(&call).observe(seconds);
-    });
-    ending::watch(next.run(request).await, ending)
+        let duration = self.metrics.duration.get_or_create(&call);
+        duration.observe(took.as_secs_f64());
+        took
+    }
+}
+
+impl Drop for Timing {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end(Code::Cancelled);
+        }
+    }
 }
 
 /// The canonical name of a code.

@@ -10,22 +10,39 @@ pub mod metrics;
 mod protocol;
 pub mod trace;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    middleware::{from_fn, from_fn_with_state},
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
 };
-use tower::ServiceBuilder;
 
 use self::metrics::Metrics;
+
+/// What the BFF asks for with each page: calls from memory, beside which a log line, or a box in
+/// the heap, is dear. Their answers are whole when they begin.
+const FREQUENT: &[&str] = &[
+    "/mingpian.v1.ServingService/GetChatMenu",
+    "/mingpian.v1.ServingService/BatchGetNoteCapsules",
+    "/mingpian.v1.ServingService/GetCardMessage",
+];
 
 /// What calls may take of the server, all together and each.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Calls at work at once, over all connections; the next one is shed. Streams count
-    /// until their answer begins.
+    /// Calls at once that wait for the store, over all connections: of `ServingService`, and of
+    /// all others. Streams count until their answer begins.
     pub calls: usize,
+    /// Menus, capsules and messages that are worked on at once.
+    pub menus: usize,
+    /// Calls that wait for each of these places; the next one is shed.
+    pub queue: usize,
+    /// How long they wait.
+    pub patience: Duration,
+    /// Calls of one caller, a second and at once; 0 a second for no limit.
+    pub caller: (u32, u32),
     /// How long a call may work, whatever its client allows it.
     pub deadline: Duration,
 }
@@ -44,14 +61,29 @@ pub fn stack(
     limits: Limits,
     metrics: Metrics,
 ) -> Router {
-    let admitted = admission::admit(admission::admit_large(services), limits.calls);
-    auth(admitted).merge(open.reset_fallback()).layer(
-        ServiceBuilder::new()
-            .layer(from_fn(protocol::grpc))
-            .layer(from_fn(trace::trace))
-            .layer(from_fn_with_state(metrics, metrics::measure))
-            .layer(catch_panic::layer())
-            .layer(from_fn(errors::mend))
-            .layer(from_fn_with_state(limits.deadline, deadline::bound)),
-    )
+    let admitted = services.layer(admission::Admission::new(&limits));
+    let around = Arc::new(Around {
+        metrics,
+        deadline: limits.deadline,
+    });
+    auth(admitted)
+        .merge(open.reset_fallback())
+        .layer(from_fn_with_state(around, call))
+}
+
+/// What layers know.
+struct Around {
+    metrics: Metrics,
+    deadline: Duration,
+}
+
+/// The layers, the outermost first: functions in one another, for a middleware of its own would
+/// cost each a box or two.
+async fn call(State(around): State<Arc<Around>>, request: Request, next: Next) -> Response {
+    let Around { metrics, deadline } = &*around;
+    let bound = |request| deadline::bound(*deadline, request, |request| next.run(request));
+    let mend = |request| errors::mend(request, bound);
+    let catch = |request| catch_panic::catch(request, mend);
+    let trace = |request| trace::trace(metrics, request, catch);
+    protocol::grpc(request, trace).await
 }

@@ -3,7 +3,6 @@
 
 use axum::{
     extract::Request,
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use http::{
@@ -13,14 +12,17 @@ use http::{
 
 const POST: HeaderValue = HeaderValue::from_static("POST");
 
-pub async fn grpc(request: Request, next: Next) -> Response {
+pub async fn grpc<A>(request: Request, within: impl FnOnce(Request) -> A) -> Response
+where
+    A: Future<Output = Response>,
+{
     if request.method() != Method::POST {
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, POST)]).into_response();
     }
     if !is_grpc(request.headers()) {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
-    next.run(request).await
+    within(request).await
 }
 
 /// `application/grpc`, perhaps with a format or parameters; gRPC-Web is another protocol.

@@ -132,7 +132,7 @@ fn stage(number: i32) -> Result<Stage, &'static str> {
 fn elsewhere(name: &str, collection: &str) -> Result<String, String> {
     match name {
         "" => Ok(String::new()),
-        name => foreign_id(name, collection),
+        name => foreign_id(name, collection).map(str::to_owned),
     }
 }
 

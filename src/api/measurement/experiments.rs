@@ -1,6 +1,6 @@
 //! Experiments: wire ⇄ domain.
 
-use std::mem::take;
+use std::{mem::take, sync::Arc};
 
 use super::super::{
     call::{self, Page},
@@ -14,7 +14,7 @@ use crate::{
 
 pub async fn create(
     app: &App,
-    caller: Principal,
+    caller: Arc<Principal>,
     mut r: pb::CreateExperimentRequest,
 ) -> Result<pb::Experiment> {
     let parent = call::merchant(&caller, "parent", &r.parent)?;
@@ -56,7 +56,7 @@ pub async fn list(
 
 pub async fn stop(
     app: &App,
-    caller: Principal,
+    caller: Arc<Principal>,
     mut r: pb::StopExperimentRequest,
 ) -> Result<pb::Experiment> {
     let name: ExperimentName = call::name(&caller, "name", &r.name)?;

@@ -92,7 +92,7 @@ fn scope(check: &mut Check, merchant: &Merchant, given: Option<asked::Scope>) ->
             Some(Scope::Placement(name.id().to_owned()))
         }
         Some(asked::Scope::Note(name)) => {
-            let id = check.field("note", foreign_id(&name, "notes"))?;
+            let id = check.field("note", foreign_id(&name, "notes").map(str::to_owned))?;
             Some(Scope::Note(id))
         }
         Some(asked::Scope::Channel(name)) => {

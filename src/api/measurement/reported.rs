@@ -1,5 +1,7 @@
 //! `ImportReportedAdds` and `QueryReconciliation`.
 
+use std::sync::Arc;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem::take,
@@ -28,7 +30,7 @@ const MAX_RECONCILED: i32 = 92;
 
 pub async fn import(
     app: &App,
-    caller: Principal,
+    caller: Arc<Principal>,
     mut r: pb::ImportReportedAddsRequest,
 ) -> Result<pb::ImportReportedAddsResponse> {
     let merchant = call::merchant(&caller, "parent", &r.parent)?;

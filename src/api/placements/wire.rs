@@ -69,13 +69,13 @@ fn surface_of(check: &mut Check, surface: &Wire) -> Option<Surface> {
         Wire::NoteCapsule(capsule) => check
             .field(
                 "placement.note_capsule.note",
-                foreign_id(&capsule.note, "notes"),
+                foreign_id(&capsule.note, "notes").map(str::to_owned),
             )
             .map(|note| Surface::NoteCapsule { note }),
         Wire::CardMessage(message) => check
             .field(
                 "placement.card_message.conversation",
-                foreign_id(&message.conversation, "conversations"),
+                foreign_id(&message.conversation, "conversations").map(str::to_owned),
             )
             .map(|conversation| Surface::CardMessage { conversation }),
     }

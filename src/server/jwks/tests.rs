@@ -100,6 +100,7 @@ async fn verify(signer: &Signer, changes: Value) -> Result<Principal, Rejected> 
     let jwks = load(&[&signer.jwk]).await.unwrap();
     let token = signer.sign(Some("k1"), &claims(changes));
     jwks.verify(&token, Micros::from_seconds(NOW))
+        .map(Arc::unwrap_or_clone)
 }
 
 #[tokio::test]
@@ -124,6 +125,21 @@ async fn good_tokens_say_who_calls() {
         .await
         .unwrap();
     assert!(principal.limited() && !principal.may("m1") && principal.scopes.is_empty());
+}
+
+#[tokio::test]
+async fn a_remembered_bearer_ends_with_the_token_and_with_the_key() {
+    let (signer, other) = (ed25519("k1"), ed25519("k1"));
+    let jwks = load(&[&signer.jwk]).await.unwrap();
+    let token = signer.sign(Some("k1"), &claims(json!({})));
+    let at = |seconds| jwks.verify(&token, Micros::from_seconds(NOW + seconds));
+    assert_eq!(at(0).unwrap().subject, "bff");
+    assert!(Arc::ptr_eq(&at(0).unwrap(), &at(1).unwrap()), "remembered");
+    assert_eq!(at(660).unwrap_err(), Rejected::Expired);
+    let text = json!({ "keys": [other.jwk] }).to_string();
+    let keys = Keys::parse(text.as_bytes(), &jwks.issuer, &jwks.audience).unwrap();
+    jwks.force.store(Arc::new(keys.into()));
+    assert!(matches!(at(0), Err(Rejected::Invalid(_))));
 }
 
 #[tokio::test]

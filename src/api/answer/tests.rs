@@ -1,0 +1,151 @@
+use prost::Message;
+
+use super::*;
+use crate::{
+    app::Validity,
+    domain::{Merchant, PlacementName},
+    serving::Known,
+};
+
+const WRITER: Writer<'_> = Writer {
+    lang: Lang::En,
+    open_prefix: "https://card.example.com/t/",
+};
+const UNTIL: Micros = Micros(1_800_000_000_000_000);
+
+fn entry(kind: ContactKind, label: &str) -> Entry {
+    let merchant = Merchant::from_id("klook").unwrap();
+    let bytes = compile(&Item {
+        placement: &PlacementName::new(merchant, "menu").unwrap(),
+        kind,
+        label,
+        preview: "138****1234",
+        display_name: "Harbor Tours 港湾",
+        headline: &"长".repeat(120),
+        avatar_uri: "",
+    });
+    Entry {
+        placement_no: 7,
+        kind,
+        labeled: !label.is_empty(),
+        bytes,
+    }
+}
+
+fn kept(entries: Vec<Entry>) -> Kept<Snapshot> {
+    let snapshot = Snapshot {
+        entries: entries.into(),
+        absence: None,
+        split: None,
+        content: [0; 8],
+    };
+    let known = Known {
+        value: snapshot,
+        then: 0,
+        at: Micros(0),
+        marks: Box::default(),
+        until: None,
+    };
+    known.into()
+}
+
+fn item(kind: pb::contact::Kind, label: &str, icon: &str, token: char) -> pb::Item {
+    let token = token.to_string().repeat(64);
+    pb::Item {
+        placement: "merchants/klook/placements/menu".to_owned(),
+        kind: kind.into(),
+        label: label.to_owned(),
+        preview: "138****1234".to_owned(),
+        icon: icon.to_owned(),
+        open_uri: format!("https://card.example.com/t/{token}"),
+        tap_token: token,
+        display_name: "Harbor Tours 港湾".to_owned(),
+        headline: "长".repeat(120),
+        avatar_uri: String::new(),
+    }
+}
+
+fn items() -> (Shown<Kept<Snapshot>>, Vec<pb::Item>) {
+    use pb::contact::Kind;
+    let entries = vec![
+        entry(ContactKind::Wecom, ""),
+        entry(ContactKind::Phone, "Ring"),
+    ];
+    let shown = Shown::Items(kept(entries), vec![[b'a'; 64], [b'b'; 64]]);
+    let items = vec![
+        item(Kind::Wecom, "Add on WeCom", "wecom", 'a'),
+        item(Kind::Phone, "Ring", "phone", 'b'),
+    ];
+    (shown, items)
+}
+
+fn menu(shown: Option<Shown<Kept<Snapshot>>>) -> pb::GetChatMenuResponse {
+    let menu = Menu {
+        shown,
+        version: "v".to_owned(),
+        validity: Validity {
+            until: UNTIL,
+            stale: false,
+        },
+    };
+    let bytes = WRITER.menu(&menu).encode_to_vec();
+    pb::GetChatMenuResponse::decode(&*bytes).unwrap()
+}
+
+#[test]
+fn a_menu_reads_back_as_the_message_it_stands_for() {
+    let (shown, items) = items();
+    let whole = pb::GetChatMenuResponse {
+        items,
+        absence: None,
+        valid_until: Some(timestamp(UNTIL)),
+        version: "v".to_owned(),
+        not_modified: false,
+    };
+    assert_eq!(menu(Some(shown)), whole);
+    let held_out = pb::GetChatMenuResponse {
+        items: Vec::new(),
+        absence: Some(absence(Reason::HeldOut)),
+        ..whole.clone()
+    };
+    assert_eq!(menu(Some(Shown::Absent(Reason::HeldOut))), held_out);
+    let unmodified = pb::GetChatMenuResponse {
+        items: Vec::new(),
+        not_modified: true,
+        ..whole
+    };
+    assert_eq!(menu(None), unmodified);
+}
+
+#[test]
+fn capsules_read_back_as_the_messages_they_stand_for() {
+    use pb::note_capsule_result::Outcome;
+    let (shown, items) = items();
+    let shown = [Shown::Absent(Reason::ProgramPaused), shown];
+    let notes = ["notes/none", "notes/a"];
+    let bytes = WRITER.capsules(notes, &shown, UNTIL).encode_to_vec();
+    let result = |note: &str, outcome| pb::NoteCapsuleResult {
+        note: note.to_owned(),
+        outcome: Some(outcome),
+    };
+    let expected = pb::BatchGetNoteCapsulesResponse {
+        results: vec![
+            result(notes[0], Outcome::Absence(absence(Reason::ProgramPaused))),
+            result(notes[1], Outcome::Item(items[0].clone())),
+        ],
+        valid_until: Some(timestamp(UNTIL)),
+    };
+    let read = pb::BatchGetNoteCapsulesResponse::decode(&*bytes).unwrap();
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn an_item_alone_is_the_same_message() {
+    let entry = entry(ContactKind::WechatId, "");
+    let read = WRITER.message(&entry, &[b'c'; 64]).unwrap();
+    let label = Lang::En.label(ContactKind::WechatId);
+    assert_eq!(
+        read,
+        item(pb::contact::Kind::WechatId, label, "wechat", 'c')
+    );
+}
