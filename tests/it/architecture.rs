@@ -123,6 +123,8 @@ fn every_path_on_the_maps_exists() {
         "README.md",
         "docs/CONTRIBUTING.md",
         "docs/SECURITY.md",
+        "docs/SCALING.md",
+        "deploy/README.md",
     ] {
         let text = fs::read_to_string(root().join(map)).unwrap();
         for path in paths(&text) {

@@ -1,5 +1,7 @@
 //! The layers that every call passes, with handlers that misbehave.
 
+mod admission;
+
 use std::{
     io::{self, Write},
     sync::{
@@ -43,6 +45,10 @@ const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionI
 
 const LIMITS: Limits = Limits {
     calls: 2,
+    menus: 1,
+    queue: 1,
+    patience: Duration::from_millis(20),
+    caller: (0, 1),
     deadline: Duration::from_millis(200),
 };
 
@@ -100,12 +106,16 @@ fn stack(services: Router) -> Router {
 }
 
 fn stack_with(services: Router, registry: &mut Registry) -> Router {
+    bounded(services, LIMITS, registry)
+}
+
+fn bounded(services: Router, limits: Limits, registry: &mut Registry) -> Router {
     // While one scoped subscriber is all there is, tracing asks the thread that comes by a
     // span first whether anyone listens, and remembers a no for every thread.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let (_, health) = tonic_health::server::health_reporter();
     let open = api::open(health, true).unwrap();
-    layers::stack(services, open, |r| r, LIMITS, Metrics::register(registry))
+    layers::stack(services, open, |r| r, limits, Metrics::register(registry))
 }
 
 /// A stack whose only method does this.

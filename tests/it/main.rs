@@ -10,6 +10,7 @@ mod api;
 mod architecture;
 mod clients;
 mod conformance;
+mod deploy;
 mod layers;
 mod lifecycle;
 mod outward;

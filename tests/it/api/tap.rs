@@ -285,3 +285,66 @@ async fn random_tokens_are_malformed_or_forged_one_and_all() {
     });
     futures_util::future::join_all(lanes).await;
 }
+
+/// Each viewer has so many taps, by whichever door; others, and tokens that are forged, take none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_taps_so_often_on_both_doors_and_no_more() {
+    let limits = "[limits]\nviewer_taps_per_minute = 3\n";
+    let mut api = Api::start_with(Engine::Sqlite, limits).await;
+    api.create("main").await.unwrap();
+    api.place("menu", in_menu(1)).await.unwrap();
+    let token = api.menu().await.items.remove(0).tap_token;
+    let url = format!("http://{}/t/{token}", api.server.http);
+    let opened = async || reqwest::get(&url).await.unwrap();
+    for _ in 0..4 {
+        let forged = api.tap(&"A".repeat(64)).await;
+        refused(forged, Code::InvalidArgument, "TOKEN_FORGED");
+    }
+    api.tap(&token).await.unwrap();
+    assert_eq!(opened().await.status(), 200);
+    api.tap(&token).await.unwrap();
+
+    let over = refused(
+        api.tap(&token).await,
+        Code::ResourceExhausted,
+        "RATE_LIMITED",
+    );
+    let retry = over.get_details_retry_info().unwrap().retry_delay.unwrap();
+    assert!(retry > Duration::from_secs(10) && retry <= Duration::from_secs(20));
+    let over = opened().await;
+    assert_eq!(over.status(), 429);
+    let seconds: u64 = over.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((10..=20).contains(&seconds), "{seconds}");
+
+    let mut another = crate::support::tap(&token, Container::NativeApp);
+    another.viewer.as_mut().unwrap().viewer_id = "another".to_owned();
+    api.serving.open_card(another).await.unwrap();
+}
+
+/// A link that was published is tapped by many.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_links_taps_on_the_public_door_are_nobodys() {
+    let limits = "[limits]\nviewer_taps_per_minute = 1\n";
+    let mut api = Api::start_with(Engine::Sqlite, limits).await;
+    api.create("main").await.unwrap();
+    api.place("menu", in_menu(1)).await.unwrap();
+    let link = pb::Link {
+        placement: placement_name("menu"),
+        ..Default::default()
+    };
+    let token = api.link("l", link).await.unwrap().token;
+    let url = format!("http://{}/t/{token}", api.server.http);
+    for _ in 0..3 {
+        assert_eq!(reqwest::get(&url).await.unwrap().status(), 200);
+    }
+    api.tap(&token).await.unwrap();
+    refused(
+        api.tap(&token).await,
+        Code::ResourceExhausted,
+        "RATE_LIMITED",
+    );
+}

@@ -244,7 +244,7 @@ async fn what_never_was_leaves_nothing(engine: Engine) {
     let kept = stage.add_link(link(&corp, "kept"), at(NOW)).await.unwrap();
     let new = stage.add_link(link(&corp, "main"), at(NOW)).await.unwrap();
     stage
-        .write(async |tx| tx.forget_acquisition_link(new.no).await.unwrap())
+        .write(async |tx| tx.forget_acquisition_link(&new).await.unwrap())
         .await;
     let sql = "SELECT CAST(no AS text) FROM acquisition_link_versions";
     assert_eq!(stage.select(sql).await, [kept.no.to_string()]);

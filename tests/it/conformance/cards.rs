@@ -226,7 +226,7 @@ async fn the_limit_of_cards_holds_under_concurrency(engine: Engine) {
     let server = TestServer::start(engine).await;
     let limit = server.app.rules.cards_per_merchant;
     let call = Call {
-        principal: Principal::anonymous(),
+        principal: Principal::anonymous().into(),
         request: None,
         dry_run: false,
         until: None,

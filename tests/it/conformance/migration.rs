@@ -65,6 +65,7 @@ async fn many_replicas_migrate_an_empty_database_once(engine: Engine) {
             "m0005_measurement",
             "m0006_experiments",
             "m0007_outbox",
+            "m0008_changes",
         ];
         assert_eq!(applied(&s).await, steps);
     }

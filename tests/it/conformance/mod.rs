@@ -5,6 +5,7 @@ mod acquisition_links;
 mod audit;
 mod callbacks;
 mod cards;
+mod changes;
 mod compliance;
 mod contact_events;
 mod eligibility;

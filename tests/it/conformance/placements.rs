@@ -1,5 +1,7 @@
 //! Placements: slots, pages, and the reads that serve them.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 use mingpian::{
     app::{Call, Error, PlacementDraft, Principal},
@@ -181,10 +183,10 @@ async fn lose(engine: Engine, first: &str, id: &str, on: &str) -> Refusal {
     let a = s.add_card(card(first, "first")).await;
     let b = s.add_card(card("b", "main")).await;
     let call = Call {
-        principal: Principal {
+        principal: Arc::new(Principal {
             merchants: Some(["b".to_owned()].into()),
             ..Principal::anonymous()
-        },
+        }),
         request: None,
         dry_run: false,
         until: None,

@@ -28,7 +28,7 @@ on_both_engines!(
 
 const DAY: Day = Day(20_400);
 
-fn entry(id: &str, source: &str, cents: i64) -> SpendEntry {
+pub(super) fn entry(id: &str, source: &str, cents: i64) -> SpendEntry {
     SpendEntry {
         merchant: merchant(id),
         day: DAY,
@@ -60,7 +60,7 @@ async fn begin(s: &Stage, file: Option<&str>) -> SpendImport {
 }
 
 /// One committed chunk.
-async fn import(s: &Stage, entries: &[SpendEntry], now: Micros) -> SpendCounts {
+pub(super) async fn import(s: &Stage, entries: &[SpendEntry], now: Micros) -> SpendCounts {
     let no = begin(s, None).await.no;
     let (_turn, tx) = s.store.begin_import().await.unwrap();
     let counts = tx.import_chunk(no, entries, now).await.unwrap();

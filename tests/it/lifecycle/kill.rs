@@ -4,6 +4,7 @@
 //! It shows that an acknowledgment follows the commit. It says nothing of power cuts: what
 //! the system holds in its cache survives a killed process.
 
+mod exposures;
 mod intake;
 
 use std::{

@@ -9,6 +9,7 @@ mod kill;
 mod openings;
 mod privacy;
 mod replicas;
+mod rolling;
 mod settings;
 mod shutdown;
 mod start;
@@ -30,7 +31,7 @@ use tonic_health::{
 };
 
 use crate::support::{
-    Scratch, open_to_all,
+    CardClient, PlacementClient, Scratch, create_card, in_menu, open_to_all, place,
     process::{Process, serve},
 };
 
@@ -83,6 +84,16 @@ pub async fn becomes(channel: &Channel, wanted: ServingStatus) {
         assert!(started.elapsed() < Duration::from_secs(15), "not {wanted}");
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// The merchant `klook` with a card in its chat menu.
+pub async fn card_in_menu(channel: &Channel) {
+    let mut cards = CardClient::new(channel.clone());
+    let card = create_card("klook", "main");
+    cards.create_card(card).await.unwrap();
+    let mut placements = PlacementClient::new(channel.clone());
+    let menu = place("klook", "main", "menu", in_menu(1));
+    placements.create_placement(menu).await.unwrap();
 }
 
 /// A number that the long run sets from outside: `TEST_KILLS=50 tests/run kill`.

@@ -21,15 +21,16 @@ pub struct Process {
 
 /// `mingpian serve` on free ports; `arguments` and `environment` come on top.
 pub fn serve(arguments: &[&str], environment: &[(&str, &str)]) -> Process {
+    serve_at([0; 3], arguments, environment)
+}
+
+/// The same on these ports: of gRPC, of the public door, of the operators'.
+pub fn serve_at(ports: [u16; 3], arguments: &[&str], environment: &[(&str, &str)]) -> Process {
+    let [grpc, http, admin] = ports.map(|port| format!("127.0.0.1:{port}"));
     let mut child = Command::new(env!("CARGO_BIN_EXE_mingpian"))
         .arg("serve")
-        .args([
-            "--grpc-listen",
-            "127.0.0.1:0",
-            "--http-listen",
-            "127.0.0.1:0",
-        ])
-        .args(["--admin-listen", "127.0.0.1:0"])
+        .args(["--grpc-listen", &grpc, "--http-listen", &http])
+        .args(["--admin-listen", &admin])
         .env("MINGPIAN_WECOM__DEMO_LISTEN", "127.0.0.1:0")
         .args(arguments)
         .envs(environment.iter().copied())

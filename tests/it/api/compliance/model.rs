@@ -160,7 +160,7 @@ struct Run<'a> {
 
 fn call() -> Call {
     Call {
-        principal: Principal::anonymous(),
+        principal: Principal::anonymous().into(),
         request: None,
         dry_run: false,
         until: None,

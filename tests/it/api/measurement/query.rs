@@ -9,12 +9,14 @@ use mingpian::{
     },
     domain::Micros,
 };
+use sea_orm::ConnectionTrait;
 
 use super::{
     ALL_TOLD, Api, DAY, HOUR, at, malformed, micros, placement_name, reached, rolled_up, time,
     whole,
 };
 use crate::{
+    lifecycle::database,
     on_both_engines,
     support::{Engine, in_menu, on_note},
 };
@@ -24,6 +26,7 @@ on_both_engines!(
     hours_add_up_to_days_and_to_the_whole,
     few_viewers_are_withheld,
     as_of_is_when_the_first_of_what_waits_came_in,
+    what_nobody_can_read_keeps_no_others_waiting,
 );
 
 /// The first midnight of Shanghai after this.
@@ -295,6 +298,20 @@ async fn as_of_is_when_the_first_of_what_waits_came_in(engine: Engine) {
     store.release_lease("funnel", "other").await.unwrap();
     rolled_up(&api.server).await;
     assert_eq!(as_of(&mut api).await, (now + 3 * HOUR, 2));
+}
+
+/// More of it than one round takes.
+async fn what_nobody_can_read_keeps_no_others_waiting(engine: Engine) {
+    let mut api = Api::start_with(engine, ALL_TOLD).await;
+    let start = api.long_ago();
+    let db = database(&api.server.scratch).await;
+    for time in 0..9 {
+        let broken = format!("INSERT INTO funnel_queue (time, body) VALUES ({time}, '[{{')");
+        db.execute_unprepared(&broken).await.unwrap();
+    }
+    api.tell(vec![at(Type::Inbound, "v-1", start)]).await;
+    let rows = api.funnel(whole(start, 1)).await.rows;
+    assert_eq!(reached(&rows[0]), [(Type::Inbound, 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,6 +121,7 @@ async fn what_is_no_callback_is_refused() {
         (format!("{body}{}", " ".repeat(64 * 1024)), 413),
     ] {
         let answer = door.post("klook", &query, bad).await;
+        assert_eq!(answer.headers()["connection"], "close");
         assert_eq!(
             (answer.status().as_u16(), answer.text().await.unwrap()),
             (status, String::new())
