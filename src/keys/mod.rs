@@ -7,11 +7,13 @@
 
 mod file;
 mod ring;
+mod sealer;
 
 use std::path::Path;
 
 pub use file::{KeyFile, Problem};
-pub use ring::{KeyRing, Sealer, Token, Unsealable};
+pub use ring::{KeyRing, Unsealable};
+pub use sealer::Token;
 
 /// Makes the file with a first, active key, or adds one that waits to be activated; the
 /// new key's id.

@@ -2,20 +2,19 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use aes::Aes256Enc;
-use aes_siv::{
-    KeyInit,
-    siv::{Aes256Siv, CmacSiv},
-};
+use aes_siv::{KeyInit, siv::Aes256Siv};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use uuid::{Builder, Uuid};
 use zeroize::Zeroizing;
 
-use super::KeyFile;
+use super::{
+    KeyFile,
+    sealer::{Sealer, Token},
+};
 use crate::domain::{Reason, Refusal, TapToken, contact_event::ContactKey, token};
 
 type SivKey = Zeroizing<[u8; 64]>;
@@ -23,7 +22,9 @@ type SivKey = Zeroizing<[u8; 64]>;
 /// The keys, each derived for its use.
 pub struct KeyRing {
     active: u8,
-    index: SecretSlice<u8>,
+    sealer: Sealer,
+    /// With its key.
+    index: Hmac<Sha256>,
     keys: BTreeMap<u8, Derived>,
 }
 
@@ -31,36 +32,6 @@ struct Derived {
     tokens: SivKey,
     rest: SivKey,
     pages: SivKey,
-}
-
-/// A token's characters, of `[0-9A-Za-z_-]`.
-pub type Token = [u8; token::TEXT_LEN];
-
-/// Seals tokens with the active key.
-pub struct Sealer {
-    key: u8,
-    // AES-SIV deciphers no block; this key schedule is half of the other.
-    siv: CmacSiv<Aes256Enc>,
-}
-
-impl Sealer {
-    #[expect(
-        clippy::expect_used,
-        reason = "AES-SIV fails only beyond 126 headers; 48 bytes are 64 characters"
-    )]
-    pub fn seal(&mut self, token: &TapToken) -> Token {
-        let mut bytes = [0; 1 + TAG + token::LEN];
-        bytes[0] = self.key;
-        bytes[1 + TAG..].copy_from_slice(&token.encode());
-        let plain = (&mut bytes[1 + TAG..]).into();
-        let tag = self.siv.encrypt_inout_detached([&[self.key]], plain);
-        bytes[1..=TAG].copy_from_slice(&tag.expect("few headers"));
-        let mut text = [0; token::TEXT_LEN];
-        URL_SAFE_NO_PAD
-            .encode_slice(bytes, &mut text)
-            .expect("length");
-        text
-    }
 }
 
 /// Bytes that no key of the ring sealed for this place.
@@ -77,29 +48,28 @@ const CHECK: &str = "store/check";
 impl KeyRing {
     /// The ring of a checked file.
     pub fn new(file: &KeyFile) -> Option<Self> {
-        let keys: Option<_> = file
+        let keys: Option<BTreeMap<_, _>> = file
             .secrets()
             .map(|(id, secret)| Some((id, Derived::new(secret?.expose_secret()))))
             .collect();
+        let keys = keys?;
         Some(Self {
             active: file.active,
-            index: file.index()?,
-            keys: keys?,
+            sealer: Sealer::new(file.active, &keys.get(&file.active)?.tokens),
+            index: keyed(file.index()?.expose_secret()),
+            keys,
         })
     }
 
-    /// A token's 64 characters.
+    /// A token of 64 characters.
     pub fn seal_token(&self, token: &TapToken) -> String {
-        let sealed = self.sealer().seal(token);
-        String::from_utf8_lossy(&sealed).into_owned()
+        let sealed = self.seal_tokens([*token].into_iter());
+        String::from_utf8_lossy(&sealed.concat()).into_owned()
     }
 
     /// Seals many tokens.
-    pub fn sealer(&self) -> Sealer {
-        Sealer {
-            key: self.active,
-            siv: CmacSiv::new((&*self.active().tokens).into()),
-        }
+    pub fn seal_tokens(&self, tokens: impl Iterator<Item = TapToken>) -> Vec<Token> {
+        self.sealer.seal(tokens)
     }
 
     /// Reads a token: `TOKEN_MALFORMED`, `TOKEN_FORGED`, or what it says.
@@ -210,7 +180,7 @@ impl KeyRing {
 
     /// A blind index: equal for equal values of one use, and says nothing without the key.
     pub fn index_of(&self, usage: &str, value: &[u8]) -> [u8; 32] {
-        let mut mac = keyed(self.index.expose_secret());
+        let mut mac = self.index.clone();
         mac.update(usage.as_bytes());
         mac.update(&[0]);
         mac.update(value);

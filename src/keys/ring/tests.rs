@@ -1,4 +1,4 @@
-use proptest::prelude::*;
+use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::domain::{ContactKind, Origin};
@@ -184,7 +184,44 @@ fn a_key_file_reads_back_and_shows_nothing() {
     assert!(!problem.contains("c2VjcmV0"), "{problem}");
 }
 
+fn any_token() -> impl Strategy<Value = TapToken> {
+    let origin = prop_oneof![
+        (any::<u64>(), any::<u8>()).prop_map(|(viewer, arm)| Origin::Served { viewer, arm }),
+        (0..i64::MAX).prop_map(|no| Origin::Link { no }),
+    ];
+    let kind = (1u8..=3).prop_map(|kind| ContactKind::from_number(kind).unwrap());
+    let rest = any::<(u32, [u8; 8])>();
+    (0..1i64 << 48, kind, origin, rest).prop_map(|(placement_no, kind, origin, (issued, nonce))| {
+        TapToken {
+            placement_no,
+            kind,
+            issued,
+            origin,
+            nonce,
+        }
+    })
+}
+
 proptest! {
+    /// Against the library, which opens them.
+    #[test]
+    fn tokens_are_sealed_as_rfc_5297_says(
+        secret in any::<[u8; 64]>(),
+        tokens in vec(any_token(), 0..9),
+    ) {
+        let ring = KeyRing::new(&KeyFile::new(secret)).unwrap();
+        let sealed = ring.seal_tokens(tokens.iter().copied());
+        prop_assert_eq!(sealed.len(), tokens.len());
+        for (sealed, token) in sealed.iter().zip(tokens) {
+            let bytes = URL_SAFE_NO_PAD.decode(sealed).unwrap();
+            let expected = encrypt(&ring.active().tokens, &[&[ring.active]], &token.encode());
+            prop_assert_eq!(bytes[0], ring.active);
+            prop_assert_eq!(&bytes[1..], &expected);
+            let text = std::str::from_utf8(sealed).unwrap();
+            prop_assert_eq!(ring.open_token(text).unwrap(), token);
+        }
+    }
+
     #[test]
     fn random_bytes_are_never_a_token(text in ".{0,80}", bytes in any::<[u8; 48]>()) {
         prop_assert!(ring().open_token(&text).is_err());
