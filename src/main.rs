@@ -8,6 +8,10 @@ use clap::Parser;
 
 use cli::{Cli, exit};
 
+/// A call takes and gives back some forty pieces of memory; this one does that at half the cost.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -28,8 +32,13 @@ fn main() -> ExitCode {
     }))
 }
 
+/// Tasks have so many turns before sockets are looked at again: what waits in one has not
+/// arrived yet, and its time does not count.
+const TURNS: u32 = 16;
+
 fn run(cli: Cli) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .event_interval(TURNS)
         .enable_all()
         .build()?;
     let result = runtime.block_on(cli.run());

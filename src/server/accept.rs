@@ -2,9 +2,13 @@
 //! a hostile peer needs: streams, resets, pings and connections without number, connections that
 //! never speak, an age limit that cuts calls, and a shutdown that waits for ever.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use axum::{Router, body::Body, extract::ConnectInfo};
+use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming, rt::Executor, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -20,10 +24,12 @@ use tower::ServiceExt;
 
 use super::{
     frames::{Budget, Frames},
+    gather::Gather,
     preface::Preface,
     seats::{Seat, Seats},
     tls::Tls,
 };
+use crate::api::layers::Arrived;
 
 /// How long to leave `accept` alone after it failed. Out of file descriptors it fails at
 /// once, again and again.
@@ -110,7 +116,7 @@ impl Default for Limits {
 /// under way are finished. `cut` ends whatever is left. Returns when every connection and
 /// every call has ended, so the caller sets the bound by when it cancels `cut`.
 ///
-/// Requests carry `ConnectInfo<SocketAddr>`, the peer's address.
+/// Requests carry when they [`Arrived`].
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
@@ -126,6 +132,7 @@ pub async fn serve(
     };
     let seats = Seats::new(limits.connections, limits.connections_per_ip);
     let door = Arc::new(Door {
+        protocol,
         http: http(protocol, &limits, tasks.clone()),
         tls,
         limits,
@@ -141,7 +148,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((tcp, peer)) => match seats.take(peer.ip()) {
-                Some(seat) => tasks.execute(door.clone().receive(tcp, peer, seat)),
+                Some(seat) => tasks.execute(door.clone().receive(tcp, seat)),
                 None => tracing::debug!("connection over the limit closed"),
             },
             Err(e) if is_peers(&e) => {}
@@ -158,6 +165,7 @@ pub async fn serve(
 
 /// What every connection of a listener shares.
 struct Door {
+    protocol: Protocol,
     http: auto::Builder<Tasks>,
     tls: Option<Arc<Tls>>,
     limits: Limits,
@@ -166,24 +174,24 @@ struct Door {
 }
 
 impl Door {
-    async fn receive(self: Arc<Self>, tcp: TcpStream, peer: SocketAddr, _seat: Seat) {
+    async fn receive(self: Arc<Self>, tcp: TcpStream, _seat: Seat) {
         let _ = tcp.set_nodelay(true);
         let Some(tls) = &self.tls else {
-            return self.speak(tcp, peer).await;
+            return self.speak(tcp).await;
         };
         let handshake = timeout(
             self.limits.tls_handshake_timeout,
             tls.acceptor().accept(tcp),
         );
         match self.stop.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(stream))) => self.speak(stream, peer).await,
+            Some(Ok(Ok(stream))) => self.speak(stream).await,
             Some(Ok(Err(e))) => tracing::debug!(error = %e, "TLS handshake failed"),
             Some(Err(_)) => tracing::debug!("TLS handshake timed out"),
             None => {}
         }
     }
 
-    async fn speak<I>(&self, io: I, peer: SocketAddr)
+    async fn speak<I>(&self, io: I)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -193,13 +201,22 @@ impl Door {
             per_call: self.limits.idle_frames_per_call,
         };
         let io = Frames::within(budget, Preface::within(self.limits.preface_timeout, io));
-        let io = TokioIo::new(io);
+        match self.protocol {
+            Protocol::Grpc => self.converse(Gather::within(io)).await,
+            Protocol::Http => self.converse(io).await,
+        }
+    }
+
+    async fn converse<I>(&self, io: I)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let service = service_fn(|request: Request<Incoming>| {
             let mut request = request.map(Body::new);
-            request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(Arrived(Instant::now()));
             self.service.clone().oneshot(request)
         });
-        let mut connection = std::pin::pin!(self.http.serve_connection(io, service));
+        let mut connection = std::pin::pin!(self.http.serve_connection(TokioIo::new(io), service));
         tokio::select! {
             _ = connection.as_mut() => return,
             () = self.stop.cancelled() => {}
@@ -245,8 +262,14 @@ where
 {
     fn execute(&self, task: F) {
         let cut = self.cut.clone();
-        self.tracker
-            .spawn(async move { cut.run_until_cancelled(task).await.is_some() });
+        self.tracker.spawn(async move {
+            // Most are done in one go: only who is not asks to be told of the cut.
+            tokio::select! {
+                biased;
+                _ = task => {}
+                () = cut.cancelled() => {}
+            }
+        });
     }
 }
 
@@ -261,6 +284,5 @@ fn is_peers(error: &io::Error) -> bool {
 
 /// ±10 %, so that connections opened together do not all come back together.
 fn jittered(age: Duration) -> Duration {
-    let part = getrandom::u32().unwrap_or(u32::MAX / 2);
-    age.mul_f64(0.9 + 0.2 * f64::from(part) / f64::from(u32::MAX))
+    age.mul_f64(rand::random_range(0.9..1.1))
 }
