@@ -16,7 +16,7 @@
 //! | floor | holds |
 //! |---|---|
 //! | `proto/mingpian/v1` | the contract, a file per noun; `error_reason.proto` is the registry of reasons |
-//! | `src/api` | wire ⇄ domain, one service a file, about ten lines an RPC; `status.rs` alone makes a `tonic::Status`; `rights.rs` says which scope a method asks for; `layers` has one tower layer a file |
+//! | `src/api` | wire ⇄ domain, one service a file, about ten lines an RPC; `status.rs` alone makes a `tonic::Status`; `rights.rs` says which scope a method asks for; `layers` has what every call passes, one thing a file |
 //! | `src/http` | the public door (`/t/{token}` and its pages, WeCom's callbacks) and the operators' listener |
 //! | `src/app` | what happens and in what order: transactions, replay by `request_id` (`write.rs`), the tap (`tap.rs`) |
 //! | `src/domain` | the rules: pure and synchronous; `gate.rs` alone makes a `Clearance`, `admission.rs` asks the programs, `eligibility.rs` what the spend says |

@@ -14,8 +14,8 @@ use super::{
     wire::{absence, kind, timestamp},
 };
 use crate::{
-    app::{Menu, Shown},
-    domain::{ContactKind, Lang, Micros, Reason},
+    app::{Menu, Served, Shown},
+    domain::{ContactKind, Lang, Reason},
     keys::Token,
     serving::{Entry, Item, Kept, Snapshot},
 };
@@ -49,12 +49,12 @@ impl Message for Encoded {
     }
 }
 
-/// What items of one answer have in common.
-#[derive(Clone, Copy, Debug)]
+/// Writes one answer.
 pub struct Writer<'a> {
-    pub lang: Lang,
+    bytes: Vec<u8>,
+    lang: Lang,
     /// What comes before the token in a link.
-    pub open_prefix: &'a str,
+    open_prefix: &'a str,
 }
 
 // Numbers of the fields that are written by hand; a test reads them back.
@@ -66,8 +66,8 @@ const RESULTS: u32 = 1;
 const NOTE: u32 = 1;
 const CAPSULE_ITEM: u32 = 2;
 
-/// What a call adds to an item, at most, and a little more.
-const ADDED: usize = 256;
+/// What stands beside an item or a note, at most: heads, a note's name, the time.
+const ADDED: usize = 128;
 
 /// An item's bytes, but for what a call adds.
 pub fn compile(item: &Item<'_>) -> Box<[u8]> {
@@ -91,93 +91,91 @@ pub fn compile(item: &Item<'_>) -> Box<[u8]> {
     item.encode_to_vec().into()
 }
 
-impl Writer<'_> {
-    pub fn menu(self, menu: &Menu) -> Encoded {
-        let mut bytes = Vec::new();
+impl<'a> Writer<'a> {
+    pub fn new(lang: Lang, open_prefix: &'a str) -> Self {
+        Self {
+            bytes: Vec::new(),
+            lang,
+            open_prefix,
+        }
+    }
+
+    pub fn menu(mut self, menu: Served<Menu>) -> Encoded {
+        let Menu { shown, version } = menu.what;
         let mut rest = pb::GetChatMenuResponse {
             valid_until: Some(timestamp(menu.validity.until)),
-            version: menu.version.clone(),
+            version,
             ..Default::default()
         };
-        match &menu.shown {
+        match &shown {
             None => rest.not_modified = true,
             Some(Shown::Absent(reason)) => rest.absence = Some(absence(*reason)),
-            Some(Shown::Items(menu, tokens)) => {
-                let snapshot = &menu.value;
-                bytes.reserve(self.most(snapshot) + ADDED);
-                for (entry, token) in snapshot.entries.iter().zip(tokens) {
-                    self.item(&mut bytes, MENU_ITEMS, entry, token);
+            Some(Shown::Items(kept, _)) => {
+                let entries = &kept.value.entries;
+                let items = entries.iter().map(|entry| ADDED + self.len(entry));
+                self.bytes.reserve(items.sum());
+                for (entry, token) in entries.iter().zip(&menu.tokens) {
+                    self.item(MENU_ITEMS, entry, token);
                 }
             }
         }
-        // One message behind another is both.
-        rest.encode_raw(&mut bytes);
-        Encoded(bytes)
+        self.end(&rest)
     }
 
     /// `notes` as they were asked.
-    pub fn capsules<'a>(
-        self,
-        notes: impl IntoIterator<Item = &'a str>,
-        shown: &[Shown<Kept<Snapshot>>],
-        valid_until: Micros,
+    pub fn capsules<'n>(
+        mut self,
+        notes: impl IntoIterator<Item = &'n str>,
+        capsules: &Served<Vec<Shown<Kept<Snapshot>>>>,
     ) -> Encoded {
-        let sizes = shown.iter().map(|shown| match shown {
-            Shown::Items(capsule, _) => self.most(&capsule.value) + ADDED / 2,
-            Shown::Absent(_) => ADDED / 2,
-        });
-        let mut bytes = Vec::with_capacity(sizes.sum());
+        let shown = &capsules.what;
+        let sizes = shown.iter().map(|shown| ADDED + self.capsule_len(shown));
+        self.bytes.reserve(sizes.sum());
+        let mut tokens = capsules.tokens.iter();
         for (note, shown) in notes.into_iter().zip(shown) {
+            let outcome = self.capsule_len(shown);
+            self.open(RESULTS, nested_len(NOTE, note.len()) + outcome);
+            self.put(NOTE, note.as_bytes());
             match shown {
-                Shown::Items(capsule, tokens) => {
-                    let first = capsule.value.entries.first().zip(tokens.first());
-                    self.capsule(&mut bytes, note, first);
+                Shown::Items(capsule, _) => {
+                    let first = capsule.value.entries.first();
+                    if let Some((entry, token)) = first.zip(tokens.next()) {
+                        self.item(CAPSULE_ITEM, entry, token);
+                    }
                 }
-                Shown::Absent(reason) => no_capsule(&mut bytes, note, *reason),
+                Shown::Absent(reason) => absent(*reason).encode(&mut self.bytes),
             }
         }
-        let rest = pb::BatchGetNoteCapsulesResponse {
-            valid_until: Some(timestamp(valid_until)),
+        self.end(&pb::BatchGetNoteCapsulesResponse {
+            valid_until: Some(timestamp(capsules.validity.until)),
             ..Default::default()
-        };
-        rest.encode_raw(&mut bytes);
-        Encoded(bytes)
+        })
     }
 
     /// An item as a message, for answers that are not written here.
-    pub fn message(self, entry: &Entry, token: &Token) -> Result<pb::Item, DecodeError> {
-        let mut bytes = Vec::new();
-        self.fields(&mut bytes, entry, token);
-        pb::Item::decode(&*bytes)
+    pub fn message(mut self, entry: &Entry, token: &Token) -> Result<pb::Item, DecodeError> {
+        self.fields(entry, token);
+        pb::Item::decode(&*self.bytes)
     }
 
-    fn capsule(self, bytes: &mut Vec<u8>, note: &str, item: Option<(&Entry, &Token)>) {
-        let item_len = item.map_or(0, |(entry, _)| nested_len(CAPSULE_ITEM, self.len(entry)));
-        open(bytes, RESULTS, nested_len(NOTE, note.len()) + item_len);
-        put(bytes, NOTE, note.as_bytes());
-        if let Some((entry, token)) = item {
-            self.item(bytes, CAPSULE_ITEM, entry, token);
-        }
+    fn item(&mut self, field: u32, entry: &Entry, token: &Token) {
+        self.open(field, self.len(entry));
+        self.fields(entry, token);
     }
 
-    fn item(self, bytes: &mut Vec<u8>, field: u32, entry: &Entry, token: &Token) {
-        open(bytes, field, self.len(entry));
-        self.fields(bytes, entry, token);
-    }
-
-    fn fields(self, bytes: &mut Vec<u8>, entry: &Entry, token: &Token) {
-        bytes.put_slice(&entry.bytes);
+    fn fields(&mut self, entry: &Entry, token: &Token) {
+        self.bytes.put_slice(&entry.bytes);
         if !entry.labeled {
-            put(bytes, LABEL, self.lang.label(entry.kind).as_bytes());
+            self.put(LABEL, self.lang.label(entry.kind).as_bytes());
         }
-        put(bytes, TAP_TOKEN, token);
-        open(bytes, OPEN_URI, self.open_prefix.len() + token.len());
-        bytes.put_slice(self.open_prefix.as_bytes());
-        bytes.put_slice(token);
+        self.put(TAP_TOKEN, token);
+        self.open(OPEN_URI, self.open_prefix.len() + token.len());
+        self.bytes.put_slice(self.open_prefix.as_bytes());
+        self.bytes.put_slice(token);
     }
 
     /// What [`Self::fields`] writes.
-    fn len(self, entry: &Entry) -> usize {
+    fn len(&self, entry: &Entry) -> usize {
         let label = match entry.labeled {
             true => 0,
             false => nested_len(LABEL, self.lang.label(entry.kind).len()),
@@ -187,33 +185,37 @@ impl Writer<'_> {
         entry.bytes.len() + label + nested_len(TAP_TOKEN, token) + uri
     }
 
-    fn most(self, snapshot: &Snapshot) -> usize {
-        let of = |entry: &Entry| self.len(entry) + ADDED / 16;
-        snapshot.entries.iter().map(of).sum()
+    /// What stands behind the note.
+    fn capsule_len(&self, shown: &Shown<Kept<Snapshot>>) -> usize {
+        match shown {
+            Shown::Items(capsule, _) => {
+                let first = capsule.value.entries.first();
+                first.map_or(0, |entry| nested_len(CAPSULE_ITEM, self.len(entry)))
+            }
+            Shown::Absent(reason) => absent(*reason).encoded_len(),
+        }
+    }
+
+    /// Begins a field of so many bytes.
+    fn open(&mut self, field: u32, len: usize) {
+        encode_key(field, WireType::LengthDelimited, &mut self.bytes);
+        encode_varint(len as u64, &mut self.bytes);
+    }
+
+    fn put(&mut self, field: u32, value: &[u8]) {
+        self.open(field, value.len());
+        self.bytes.put_slice(value);
+    }
+
+    /// One message behind another is both.
+    fn end(mut self, rest: &impl Message) -> Encoded {
+        rest.encode_raw(&mut self.bytes);
+        Encoded(self.bytes)
     }
 }
 
-fn no_capsule(bytes: &mut Vec<u8>, note: &str, reason: Reason) {
-    use pb::note_capsule_result::Outcome;
-    let absence = Outcome::Absence(absence(reason));
-    open(
-        bytes,
-        RESULTS,
-        nested_len(NOTE, note.len()) + absence.encoded_len(),
-    );
-    put(bytes, NOTE, note.as_bytes());
-    absence.encode(bytes);
-}
-
-/// Begins a field of so many bytes.
-fn open(bytes: &mut Vec<u8>, field: u32, len: usize) {
-    encode_key(field, WireType::LengthDelimited, bytes);
-    encode_varint(len as u64, bytes);
-}
-
-fn put(bytes: &mut Vec<u8>, field: u32, value: &[u8]) {
-    open(bytes, field, value.len());
-    bytes.put_slice(value);
+fn absent(reason: Reason) -> pb::note_capsule_result::Outcome {
+    pb::note_capsule_result::Outcome::Absence(absence(reason))
 }
 
 /// A field with so many bytes in it, with its head.

@@ -16,6 +16,9 @@ type Rule = (&'static str, &'static [&'static str], Scope);
 
 #[rustfmt::skip]
 const RULES: &[Rule] = &[
+    ("ServingService", &[
+        "GetChatMenu", "BatchGetNoteCapsules", "GetCardMessage", "OpenCard",
+    ], Scope::ServingRead),
     ("CardService", &["GetCard", "ListCards"], Scope::CardsRead),
     ("CardService", &["CreateCard", "UpdateCard", "DeleteCard", "UndeleteCard"], Scope::CardsWrite),
     ("CardService", &["RevealContact"], Scope::ContactsReveal),
@@ -24,9 +27,6 @@ const RULES: &[Rule] = &[
         "CreatePlacement", "UpdatePlacement", "PausePlacement", "ResumePlacement",
         "DeletePlacement", "SendCard",
     ], Scope::CardsWrite),
-    ("ServingService", &[
-        "GetChatMenu", "BatchGetNoteCapsules", "GetCardMessage", "OpenCard",
-    ], Scope::ServingRead),
     ("LinkService", &["GetLink", "ListLinks"], Scope::CardsRead),
     ("LinkService", &["CreateLink", "RevokeLink"], Scope::LinksWrite),
     ("LinkService", &["VerifyProvenance"], Scope::ComplianceRead),

@@ -10,7 +10,7 @@ use super::{
     wire::{absence, kind, micros, timestamp},
 };
 use crate::{
-    app::{App, Error, Shown, Tapper, Validity, Viewer},
+    app::{App, Error, Served, Shown, Tapper, Validity, Viewer},
     domain::{
         Check, Lang, PlacementName, foreign_id, is_viewer_id,
         launch::{Container, Environment, Platform, Step},
@@ -38,11 +38,11 @@ impl ServingService for Serving {
             let mut check = Check::default();
             let viewer = viewer(&mut check, r.viewer.as_ref());
             let viewer = check.done(viewer)?;
-            let menu = self
-                .0
-                .chat_menu(&merchant, &viewer, &r.known_version)
-                .await?;
-            Ok(marked(self.writer(&viewer).menu(&menu), menu.validity))
+            let menu = self.0.chat_menu(&merchant, &viewer, &r.known_version);
+            let menu = menu.await?;
+            let validity = menu.validity;
+            let answer = self.writer(&viewer).menu(menu);
+            Ok(marked(answer, validity))
         })
         .await
     }
@@ -69,10 +69,11 @@ impl ServingService for Serving {
             }
             let viewer = viewer(&mut check, r.viewer.as_ref());
             let viewer = check.done(viewer)?;
-            let (shown, validity) = self.0.note_capsules(&caller, &ids, &viewer).await?;
+            let capsules = self.0.note_capsules(&caller, &ids, &viewer);
+            let capsules = capsules.await?;
             let notes = r.notes.iter().map(String::as_str);
-            let answer = self.writer(&viewer).capsules(notes, &shown, validity.until);
-            Ok(marked(answer, validity))
+            let answer = self.writer(&viewer).capsules(notes, &capsules);
+            Ok(marked(answer, capsules.validity))
         })
         .await
     }
@@ -88,10 +89,15 @@ impl ServingService for Serving {
             let mut check = Check::default();
             let viewer = viewer(&mut check, r.viewer.as_ref());
             let viewer = check.done(viewer)?;
-            let (shown, validity) = self.0.card_message(&name, &viewer).await?;
-            let outcome = match &shown {
+            let message = self.0.card_message(&name, &viewer);
+            let Served {
+                what,
+                tokens,
+                validity,
+            } = message.await?;
+            let outcome = match &what {
                 Shown::Absent(reason) => Outcome::Absence(absence(*reason)),
-                Shown::Items(message, tokens) => {
+                Shown::Items(message, _) => {
                     let first = message.entries.first().zip(tokens.first());
                     let (entry, token) = first.ok_or_else(|| Error::bug("no item is shown"))?;
                     let item = self.writer(&viewer).message(entry, token);
@@ -155,10 +161,7 @@ impl ServingService for Serving {
 
 impl Serving {
     fn writer(&self, viewer: &Viewer) -> Writer<'_> {
-        Writer {
-            lang: viewer.lang,
-            open_prefix: &self.0.rules.open_prefix,
-        }
+        Writer::new(viewer.lang, &self.0.rules.open_prefix)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `[limits]` and `[store]`: how much at once, how large, how long.
 
-use std::{num::NonZeroUsize, thread, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +10,8 @@ use super::value::Whole;
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     concurrency: Whole<1, 100_000>,
-    serving_concurrency: Whole<0, 100_000>,
     queue: Whole<0, 100_000>,
-    queue_millis: Whole<0, 10_000>,
+    queue_millis: Whole<1, 10_000>,
     caller_calls_per_second: Whole<0, 1_000_000>,
     caller_burst: Whole<1, 1_000_000>,
     viewer_taps_per_minute: Whole<0, 1_000_000>,
@@ -27,26 +26,16 @@ pub struct Limits {
     shutdown_delay_seconds: Whole<0, 600>,
 }
 
-/// Menus and capsules that are worked on at once, each processor.
-const PER_PROCESSOR: usize = 8;
-
 impl Limits {
     /// Calls at once that wait for the store, over all connections.
     pub fn concurrency(&self) -> usize {
         self.concurrency.count()
     }
-    /// Menus and capsules that are worked on at once.
-    pub fn serving_concurrency(&self) -> usize {
-        match self.serving_concurrency.count() {
-            0 => PER_PROCESSOR * thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            places => places,
-        }
-    }
     /// Calls that wait for a place.
     pub fn queue(&self) -> usize {
         self.queue.count()
     }
-    /// How long a call waits for a place.
+    /// How long a call waits for a place, or one from memory for a processor.
     pub fn queue_time(&self) -> Duration {
         Duration::from_millis(self.queue_millis.get())
     }

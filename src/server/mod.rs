@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod demo;
 mod frames;
+mod gather;
 mod health;
 pub mod jwks;
 mod preface;
@@ -31,7 +32,7 @@ use self::{
 use crate::{
     api::{
         self,
-        layers::{self, auth::AuthLayer, deadline::FED_MAX, metrics::Metrics},
+        layers::{self, auth::Auth, deadline::FED_MAX, metrics::Metrics},
     },
     app::{self, Ambient, App, Outlet, Rates, Rules, screening::Screener},
     config::{Mode, Role, Roles, Settings},
@@ -50,7 +51,8 @@ pub struct Server {
     pub grpc: SocketAddr,
     pub http: SocketAddr,
     pub admin: SocketAddr,
-    doors: Vec<Door>,
+    /// gRPC's, the public one, the operators'.
+    doors: [Door; 3],
     health: Health,
     worker_metrics: worker::metrics::Metrics,
     roles: Roles,
@@ -179,10 +181,9 @@ impl Server {
                 limits.max_response_bytes(),
             ),
             api::open(health_service, settings.reflection())?,
-            |routes| routes.layer(auth),
+            auth,
             layers::Limits {
                 calls: limits.concurrency(),
-                menus: limits.serving_concurrency(),
                 queue: limits.queue(),
                 patience: limits.queue_time(),
                 caller: limits.caller(),
@@ -214,7 +215,7 @@ impl Server {
             grpc: grpc.local_addr()?,
             http: http.local_addr()?,
             admin: admin.local_addr()?,
-            doors: vec![
+            doors: [
                 door(grpc, Protocol::Grpc, tls.clone(), grpc_routes),
                 door(http, Protocol::Http, None, public),
                 door(admin, Protocol::Http, None, admin_routes),
@@ -228,6 +229,11 @@ impl Server {
             drain: limits.drain(),
             shutdown_delay: limits.shutdown_delay(),
         })
+    }
+
+    /// What the gRPC door serves, for callers within the process.
+    pub fn grpc_routes(&self) -> Router {
+        self.doors[0].routes.clone()
     }
 
     /// Serves until `stop`. Then: health says NOT_SERVING, balancers get their delay, the
@@ -327,18 +333,18 @@ async fn listen(key: &'static str, address: SocketAddr) -> anyhow::Result<TcpLis
         .with_context(|| format!("{key}: cannot listen on {address}"))
 }
 
-/// Whose tokens are accepted, and the layer that asks for one.
+/// Whose tokens are accepted, and who asks for one.
 async fn callers(
     settings: &Settings,
     ambient: &Ambient,
-) -> anyhow::Result<(Option<Arc<Jwks>>, AuthLayer)> {
+) -> anyhow::Result<(Option<Arc<Jwks>>, Auth)> {
     match settings.auth.mode {
-        Mode::Off => Ok((None, AuthLayer::off())),
+        Mode::Off => Ok((None, Auth::off())),
         Mode::Jwt => {
             let jwks = Arc::new(Jwks::load(&settings.auth).await?);
             let (verifier, clock) = (jwks.clone(), ambient.clone());
-            let layer = AuthLayer::bearer(move |token| verifier.verify(token, clock.now()));
-            Ok((Some(jwks), layer))
+            let auth = Auth::bearer(move |token| verifier.verify(token, clock.now()));
+            Ok((Some(jwks), auth))
         }
     }
 }

@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName};
 use http_body_util::BodyExt;
 use mingpian::api::{
     self,
-    layers::{self, Limits, metrics::Metrics},
+    layers::{self, Limits, auth::Auth, metrics::Metrics},
 };
 use opentelemetry::{
     global,
@@ -45,7 +45,6 @@ const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionI
 
 const LIMITS: Limits = Limits {
     calls: 2,
-    menus: 1,
     queue: 1,
     patience: Duration::from_millis(20),
     caller: (0, 1),
@@ -70,8 +69,12 @@ impl Answer {
 }
 
 async fn call(server: &Router, path: &str, sent: &[(&'static str, &str)], body: &[u8]) -> Answer {
+    answer(server, request(path, sent, body)).await
+}
+
+async fn answer(server: &Router, request: Request) -> Answer {
     let answer = async {
-        let response = begin(server, path, sent, body).await;
+        let response = server.clone().oneshot(request).await.unwrap();
         let headers = response.headers().clone();
         (headers, response.into_body().collect().await.unwrap())
     };
@@ -90,6 +93,11 @@ async fn begin(
     sent: &[(&'static str, &str)],
     body: &[u8],
 ) -> Response {
+    let request = request(path, sent, body);
+    server.clone().oneshot(request).await.unwrap()
+}
+
+fn request(path: &str, sent: &[(&'static str, &str)], body: &[u8]) -> Request {
     let mut request = Request::post(path)
         .header("content-type", "application/grpc")
         .body(Body::from(body.to_vec()))
@@ -98,7 +106,7 @@ async fn begin(
         let name = HeaderName::from_static(name);
         request.headers_mut().insert(name, value.parse().unwrap());
     }
-    server.clone().oneshot(request).await.unwrap()
+    request
 }
 
 fn stack(services: Router) -> Router {
@@ -115,7 +123,13 @@ fn bounded(services: Router, limits: Limits, registry: &mut Registry) -> Router 
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let (_, health) = tonic_health::server::health_reporter();
     let open = api::open(health, true).unwrap();
-    layers::stack(services, open, |r| r, limits, Metrics::register(registry))
+    layers::stack(
+        services,
+        open,
+        Auth::off(),
+        limits,
+        Metrics::register(registry),
+    )
 }
 
 /// A stack whose only method does this.
@@ -248,7 +262,13 @@ async fn calls_over_the_limit_are_shed_and_health_is_not() {
 /// A service that tonic generated, inside of the layers: the errors are tonic's own.
 fn generated() -> Router {
     let metrics = Metrics::register(&mut Registry::default());
-    layers::stack(generated_service(), Router::new(), |r| r, LIMITS, metrics)
+    layers::stack(
+        Router::new(),
+        generated_service(),
+        Auth::off(),
+        LIMITS,
+        metrics,
+    )
 }
 
 fn generated_service() -> Router {
@@ -399,7 +419,13 @@ async fn only_grpc_reaches_a_handler() {
 async fn a_request_that_its_peer_breaks_off_is_cancelled_and_no_bug_of_ours() {
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
-    let server = layers::stack(generated_service(), Router::new(), |r| r, LIMITS, metrics);
+    let server = layers::stack(
+        Router::new(),
+        generated_service(),
+        Auth::off(),
+        LIMITS,
+        metrics,
+    );
     let gone = || stream::iter([Err(io::Error::other("reset by the peer"))]);
     let text = logged(async {
         let response = server

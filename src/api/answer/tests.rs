@@ -3,14 +3,27 @@ use prost::Message;
 use super::*;
 use crate::{
     app::Validity,
-    domain::{Merchant, PlacementName},
+    domain::{Merchant, Micros, PlacementName},
     serving::Known,
 };
 
-const WRITER: Writer<'_> = Writer {
-    lang: Lang::En,
-    open_prefix: "https://card.example.com/t/",
-};
+const TOKENS: [Token; 2] = [[b'a'; 64], [b'b'; 64]];
+
+fn writer() -> Writer<'static> {
+    Writer::new(Lang::En, "https://card.example.com/t/")
+}
+
+fn served<T>(what: T) -> Served<T> {
+    Served {
+        what,
+        tokens: TOKENS.into(),
+        validity: Validity {
+            until: UNTIL,
+            stale: false,
+        },
+    }
+}
+
 const UNTIL: Micros = Micros(1_800_000_000_000_000);
 
 fn entry(kind: ContactKind, label: &str) -> Entry {
@@ -71,7 +84,7 @@ fn items() -> (Shown<Kept<Snapshot>>, Vec<pb::Item>) {
         entry(ContactKind::Wecom, ""),
         entry(ContactKind::Phone, "Ring"),
     ];
-    let shown = Shown::Items(kept(entries), vec![[b'a'; 64], [b'b'; 64]]);
+    let shown = Shown::Items(kept(entries), None);
     let items = vec![
         item(Kind::Wecom, "Add on WeCom", "wecom", 'a'),
         item(Kind::Phone, "Ring", "phone", 'b'),
@@ -83,12 +96,8 @@ fn menu(shown: Option<Shown<Kept<Snapshot>>>) -> pb::GetChatMenuResponse {
     let menu = Menu {
         shown,
         version: "v".to_owned(),
-        validity: Validity {
-            until: UNTIL,
-            stale: false,
-        },
     };
-    let bytes = WRITER.menu(&menu).encode_to_vec();
+    let bytes = writer().menu(served(menu)).encode_to_vec();
     pb::GetChatMenuResponse::decode(&*bytes).unwrap()
 }
 
@@ -121,9 +130,9 @@ fn a_menu_reads_back_as_the_message_it_stands_for() {
 fn capsules_read_back_as_the_messages_they_stand_for() {
     use pb::note_capsule_result::Outcome;
     let (shown, items) = items();
-    let shown = [Shown::Absent(Reason::ProgramPaused), shown];
+    let shown = served(vec![Shown::Absent(Reason::ProgramPaused), shown]);
     let notes = ["notes/none", "notes/a"];
-    let bytes = WRITER.capsules(notes, &shown, UNTIL).encode_to_vec();
+    let bytes = writer().capsules(notes, &shown).encode_to_vec();
     let result = |note: &str, outcome| pb::NoteCapsuleResult {
         note: note.to_owned(),
         outcome: Some(outcome),
@@ -142,10 +151,10 @@ fn capsules_read_back_as_the_messages_they_stand_for() {
 #[test]
 fn an_item_alone_is_the_same_message() {
     let entry = entry(ContactKind::WechatId, "");
-    let read = WRITER.message(&entry, &[b'c'; 64]).unwrap();
+    let read = writer().message(&entry, &TOKENS[0]).unwrap();
     let label = Lang::En.label(ContactKind::WechatId);
     assert_eq!(
         read,
-        item(pb::contact::Kind::WechatId, label, "wechat", 'c')
+        item(pb::contact::Kind::WechatId, label, "wechat", 'a')
     );
 }

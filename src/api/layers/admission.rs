@@ -1,14 +1,16 @@
-//! Admits calls to the work: so many of each kind at once. A few more wait for a moment; the rest
-//! is refused at the door, before it costs anything, and so are callers who call too often.
+//! Admits calls to the work: of those that wait for the store so many of each kind at once. A few
+//! more wait for a moment; the rest is refused at the door, before it costs anything, and so are
+//! menus that no processor came to for as long, and callers who call too often.
 
 use std::{
-    convert::Infallible,
     future::poll_fn,
-    mem,
-    pin::{Pin, pin},
-    sync::{Arc, LazyLock},
-    task::{Context, Poll},
-    time::Duration,
+    pin::pin,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Poll,
+    time::{Duration, Instant},
 };
 
 use axum::{body::Body, extract::Request, response::Response};
@@ -17,9 +19,8 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
-use tower::{Layer, Service};
 
-use super::{FREQUENT, Limits};
+use super::{Arrived, FREQUENT, Limits};
 use crate::{
     api::status,
     app::{Principal, Rates},
@@ -38,7 +39,7 @@ const MOST_LARGE: usize = 64;
 /// What a call's place is for.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Answered from memory: a processor.
+    /// Answered from memory: the work of a processor.
     Menu,
     /// Serving that waits for the store.
     Tap,
@@ -60,8 +61,19 @@ impl Kind {
 }
 
 /// Lets calls in, over all connections.
-#[derive(Clone)]
-pub struct Admission(Arc<Rooms>);
+pub struct Admission {
+    taps: Room,
+    others: Room,
+    large: Semaphore,
+    /// By subject.
+    callers: Option<Rates<String>>,
+    begun: Instant,
+    /// Since when menus are late, in microseconds from then; the end of time while they are not.
+    late_since: AtomicU64,
+}
+
+/// So long, in microseconds, late calls are done all the same.
+const PAUSE: u64 = 5_000;
 
 impl Admission {
     pub fn new(limits: &Limits) -> Self {
@@ -71,26 +83,41 @@ impl Admission {
             patience: limits.patience,
         };
         let (each_second, burst) = limits.caller;
-        Self(Arc::new(Rooms {
-            menus: room(limits.menus),
+        Self {
             taps: room(limits.calls),
             others: room(limits.calls),
             large: Semaphore::new(MOST_LARGE),
             callers: Rates::per_second(each_second, burst),
-        }))
+            begun: Instant::now(),
+            late_since: AtomicU64::new(u64::MAX),
+        }
     }
-}
 
-struct Rooms {
-    menus: Room,
-    taps: Room,
-    others: Room,
-    large: Semaphore,
-    /// By subject.
-    callers: Option<Rates<String>>,
-}
+    /// Lets a call in, whose caller is known, or answers in its stead.
+    pub async fn admit<A>(&self, request: Request, work: impl FnOnce(Request) -> A) -> Response
+    where
+        A: Future<Output = Response>,
+    {
+        if let Err(refusal) = self.count(request.extensions().get()) {
+            return limited(&refusal);
+        }
+        let answer = match Kind::of(request.uri().path()) {
+            Kind::Menu if self.is_late(&request) => None,
+            Kind::Menu => self.serve(work(request)).await,
+            Kind::Tap => self.taps.within(work(request)).await,
+            Kind::Other => self.others.within(work(request)).await,
+            Kind::Large => {
+                let work = async {
+                    // Waited for, unread, until the deadline. Nobody closes it.
+                    let _seat = self.large.acquire().await;
+                    work(request).await
+                };
+                self.others.within(work).await
+            }
+        };
+        answer.unwrap_or_else(shed)
+    }
 
-impl Rooms {
     fn count(&self, caller: Option<&Arc<Principal>>) -> Result<(), Refusal> {
         match (&self.callers, caller) {
             (Some(rates), Some(caller)) => rates.count(&caller.subject, "calls of this caller"),
@@ -98,39 +125,41 @@ impl Rooms {
         }
     }
 
-    /// What came of the work; `None` where there was no place for it.
-    async fn admit<T>(&self, kind: Kind, work: impl Future<Output = T>) -> Option<T> {
-        match kind {
-            Kind::Menu => self.serve(work).await,
-            Kind::Tap => self.taps.within(work).await,
-            Kind::Other => self.others.within(work).await,
-            Kind::Large => {
-                let work = async {
-                    // Waited for, unread, until the deadline. Nobody closes it.
-                    let _seat = self.large.acquire().await;
-                    work.await
-                };
-                self.others.within(work).await
-            }
-        }
-    }
-
-    /// Whoever has to wait, for the store, leaves the processor to others and goes among the taps.
+    /// What comes from memory is done in one go, once its request is here, which one more turn is
+    /// for; whoever has to wait, for the store, goes among the taps. `None` where there is no place.
     async fn serve<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let mut place = self.menus.enter().await?;
-        next_turn().await;
-        let (mut work, mut waited) = (pin!(work), false);
+        let (mut work, mut turns, mut place) = (pin!(work), 0, None);
         poll_fn(|cx| {
             let polled = work.as_mut().poll(cx);
-            if polled.is_pending() && !mem::replace(&mut waited, true) {
-                let Ok(among_taps) = self.taps.places.try_acquire() else {
-                    return Poll::Ready(None);
-                };
-                drop(mem::replace(&mut place, among_taps));
+            if polled.is_pending() {
+                turns += 1;
+                match turns {
+                    1 => cx.waker().wake_by_ref(),
+                    2 => match self.taps.places.try_acquire() {
+                        Ok(among_taps) => place = Some(among_taps),
+                        Err(_) => return Poll::Ready(None),
+                    },
+                    _ => {}
+                }
             }
             polled.map(Some)
         })
         .await
+    }
+
+    /// Whether no processor came to a call in time, and that is so for a while: after a pause many
+    /// calls are late, and done at once; where calls stay late there are more than can be done.
+    fn is_late(&self, request: &Request) -> bool {
+        let Some(Arrived(at)) = request.extensions().get() else {
+            return false;
+        };
+        if at.elapsed() <= self.taps.patience {
+            self.late_since.store(u64::MAX, Ordering::Relaxed);
+            return false;
+        }
+        let now = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let since = self.late_since.fetch_min(now, Ordering::Relaxed);
+        now.saturating_sub(since) > PAUSE
     }
 }
 
@@ -157,21 +186,6 @@ impl Room {
     }
 }
 
-/// Lets those in who came at the same time, before the work begins. It is done in one go, so
-/// without this everybody would find the places free, and wait in the runtime's queue, where
-/// nobody can be refused. Who waited is woken by whoever leaves, and would run before all others.
-async fn next_turn() {
-    let mut seen = false;
-    poll_fn(|cx| {
-        if mem::replace(&mut seen, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
 fn limited(refusal: &Refusal) -> Response {
     let mut response: Response = status::refusal(refusal).into_http();
     let delay = refusal.retry_after.map_or(1000, |delay| delay.as_millis());
@@ -193,50 +207,4 @@ fn shed() -> Response {
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = HEADERS.clone();
     response
-}
-
-impl<S> Layer<S> for Admission {
-    type Service = Admitted<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Admitted {
-            inner,
-            rooms: self.0.clone(),
-        }
-    }
-}
-
-/// The service of [`Admission`].
-#[derive(Clone)]
-pub struct Admitted<S> {
-    inner: S,
-    rooms: Arc<Rooms>,
-}
-
-impl<S> Service<Request> for Admitted<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let rooms = self.rooms.clone();
-        let counted = rooms.count(request.extensions().get());
-        let kind = Kind::of(request.uri().path());
-        // A route begins when it is polled.
-        let work = self.inner.call(request);
-        Box::pin(async move {
-            if let Err(refusal) = counted {
-                return Ok(limited(&refusal));
-            }
-            rooms.admit(kind, work).await.unwrap_or_else(|| Ok(shed()))
-        })
-    }
 }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use axum::extract::Request;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{family::Family, gauge::Gauge, histogram::Histogram},
@@ -16,6 +17,7 @@ use prost_types::FileDescriptorSet;
 use tokio::time::Instant;
 use tonic::Code;
 
+use super::Arrived;
 use crate::api::pb;
 
 /// Seconds; the conventions' advice, and finer below 5 ms, where cached reads are.
@@ -92,13 +94,15 @@ impl Metrics {
         metrics
     }
 
-    /// Begins to measure a call.
-    pub fn begin(&self, path: &str) -> Timing {
+    /// Begins to measure a call, from when it arrived.
+    pub fn begin(&self, request: &Request) -> Timing {
         self.active.inc();
+        let arrived = request.extensions().get();
+        let started = arrived.map_or_else(Instant::now, |Arrived(at)| Instant::from_std(*at));
         Timing {
             metrics: self.clone(),
-            method: self.method(path),
-            started: Instant::now(),
+            method: self.method(request.uri().path()),
+            started,
             ended: false,
         }
     }

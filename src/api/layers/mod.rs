@@ -1,4 +1,4 @@
-//! What every call passes through before a service sees it, one layer a file.
+//! What every call passes through before a service sees it, one thing a file.
 
 pub mod admission;
 pub mod auth;
@@ -10,16 +10,20 @@ pub mod metrics;
 mod protocol;
 pub mod trace;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
     extract::{Request, State},
-    middleware::{Next, from_fn_with_state},
     response::Response,
 };
+use tower::Service;
 
-use self::metrics::Metrics;
+use self::{admission::Admission, auth::Auth, metrics::Metrics};
+use super::status;
 
 /// What the BFF asks for with each page: calls from memory, beside which a log line, or a box in
 /// the heap, is dear. Their answers are whole when they begin.
@@ -29,17 +33,19 @@ const FREQUENT: &[&str] = &[
     "/mingpian.v1.ServingService/GetCardMessage",
 ];
 
+/// When the head of a request was read; an extension of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived(pub Instant);
+
 /// What calls may take of the server, all together and each.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Calls at once that wait for the store, over all connections: of `ServingService`, and of
     /// all others. Streams count until their answer begins.
     pub calls: usize,
-    /// Menus, capsules and messages that are worked on at once.
-    pub menus: usize,
     /// Calls that wait for each of these places; the next one is shed.
     pub queue: usize,
-    /// How long they wait.
+    /// How long they wait; and menus, capsules and messages for a processor.
     pub patience: Duration,
     /// Calls of one caller, a second and at once; 0 a second for no limit.
     pub caller: (u32, u32),
@@ -47,43 +53,67 @@ pub struct Limits {
     pub deadline: Duration,
 }
 
-/// Puts the layers around the services. From the outside in: what is not gRPC is refused;
-/// a call is traced, measured, kept from taking the process down, answered with errors of
-/// our registry and held to its deadline; then, for `services` only, authenticated by
-/// `auth` and admitted.
-///
-/// `open` is for everyone and is never shed: health and reflection. A path that is in
-/// neither gets the fallback of `services`.
+/// Puts the layers around the services, which `auth` lets callers to, and around what is `open` to
+/// everyone and never shed: health and reflection. What is under no open prefix and is no service
+/// gets the fallback of `services`.
 pub fn stack(
     services: Router,
     open: Router,
-    auth: impl FnOnce(Router) -> Router,
+    auth: Auth,
     limits: Limits,
     metrics: Metrics,
 ) -> Router {
-    let admitted = services.layer(admission::Admission::new(&limits));
-    let around = Arc::new(Around {
+    let layers = Layers {
         metrics,
         deadline: limits.deadline,
-    });
-    auth(admitted)
-        .merge(open.reset_fallback())
-        .layer(from_fn_with_state(around, call))
+        auth,
+        admission: Admission::new(&limits),
+        services,
+        open,
+    };
+    Router::new().fallback(call).with_state(Arc::new(layers))
 }
 
-/// What layers know.
-struct Around {
+struct Layers {
     metrics: Metrics,
     deadline: Duration,
+    auth: Auth,
+    admission: Admission,
+    services: Router,
+    open: Router,
 }
 
-/// The layers, the outermost first: functions in one another, for a middleware of its own would
-/// cost each a box or two.
-async fn call(State(around): State<Arc<Around>>, request: Request, next: Next) -> Response {
-    let Around { metrics, deadline } = &*around;
-    let bound = |request| deadline::bound(*deadline, request, |request| next.run(request));
+/// From the outside in: what is not gRPC is refused; a call is traced, measured, kept from taking
+/// the process down, answered with errors of our registry and held to its deadline; then it is
+/// authenticated and admitted. All in one future: as middleware each would cost some boxes.
+async fn call(State(layers): State<Arc<Layers>>, request: Request) -> Response {
+    let layers = &*layers;
+    let serve = |request| layers.serve(request);
+    let bound = |request| deadline::bound(layers.deadline, request, serve);
     let mend = |request| errors::mend(request, bound);
     let catch = |request| catch_panic::catch(request, mend);
-    let trace = |request| trace::trace(metrics, request, catch);
+    let trace = |request| trace::trace(&layers.metrics, request, catch);
     protocol::grpc(request, trace).await
+}
+
+impl Layers {
+    async fn serve(&self, mut request: Request) -> Response {
+        if auth::is_open(request.uri().path()) {
+            return answer(&self.open, request).await;
+        }
+        match self.auth.admit(&mut request) {
+            Ok(()) => {
+                let work = |request| answer(&self.services, request);
+                self.admission.admit(request, work).await
+            }
+            Err(refusal) => status::refusal(&refusal).into_http(),
+        }
+    }
+}
+
+async fn answer(routes: &Router, request: Request) -> Response {
+    match routes.clone().call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
 }

@@ -26,8 +26,8 @@ pub async fn trace<A>(
 where
     A: Future<Output = Response>,
 {
+    let timing = metrics.begin(&request);
     let path = request.uri().path();
-    let timing = metrics.begin(path);
     let quiet = !telemetry::exports() && !enabled!(Level::DEBUG);
     if quiet && FREQUENT.contains(&path) {
         failures(timing, request, within).await

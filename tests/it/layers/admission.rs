@@ -1,13 +1,15 @@
 //! Places for each kind of call, the queue in front of them, and what one caller may ask for.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant as StdInstant};
 
-use futures_util::future::join_all;
 use mingpian::{
-    api::layers::auth::AuthLayer,
+    api::layers::{Arrived, auth::Auth},
     app::{Principal, Scope},
 };
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::Notify,
+    task::{JoinSet, yield_now},
+};
 
 use super::*;
 
@@ -37,7 +39,7 @@ impl Stage {
         let mut services = Router::new();
         for path in [CARDS, WRITE, MENU, CAPSULES, TAP] {
             let (go, begun) = (go.clone(), begun.clone());
-            let handler = move || {
+            let handler = move |_: Bytes| {
                 let (go, begun) = (go.clone(), begun.clone());
                 async move {
                     begun.add_permits(1);
@@ -102,7 +104,7 @@ async fn menus_and_writes_go_on_while_taps_take_every_place_of_theirs() {
     }
 }
 
-/// One place is there for menus, and two for those that wait.
+/// Two places are there for those that wait.
 #[tokio::test]
 async fn a_menu_that_waits_for_the_store_holds_up_no_other() {
     let stage = Stage::new(&[CAPSULES], LIMITS);
@@ -117,25 +119,40 @@ async fn a_menu_that_waits_for_the_store_holds_up_no_other() {
     fine(&stage.call(TAP).await);
 }
 
-/// Menus are done in one go, so they must take their places before any begins.
+/// Menus are done in one go, so those that wait do so in the runtime; after a pause all do.
 #[tokio::test]
-async fn menus_that_come_at_once_are_let_in_or_refused_before_the_work() {
-    let alone = Limits {
-        queue: 0,
-        ..PATIENT
+async fn menus_that_no_processor_comes_to_in_time_are_refused_before_the_work() {
+    let stage = Stage::new(&[], LIMITS);
+    let come_before = async |path: &str, ago: Duration| {
+        let mut request = request(path, &[], &[]);
+        let arrived = StdInstant::now() - ago;
+        request.extensions_mut().insert(Arrived(arrived));
+        answer(&stage.server, request).await
     };
-    for (limits, served) in [(alone, 1), (PATIENT, 2)] {
-        let stage = Stage::new(&[], limits);
-        let answers = join_all((0..9).map(|_| stage.call(MENU))).await;
-        let (refused, answered): (Vec<_>, Vec<_>) = answers.iter().partition(|a| overloaded(a));
-        assert_eq!((answered.len(), refused.len()), (served, 9 - served));
-        answered.into_iter().for_each(fine);
-        assert_eq!(
-            stage.begun.available_permits(),
-            served,
-            "no work for others"
-        );
+    let late = 2 * LIMITS.patience;
+    for _ in 0..2 {
+        fine(&come_before(MENU, late).await);
+        sleep(Duration::from_millis(10)).await;
+        let begun = stage.begun.available_permits();
+        for path in [MENU, CAPSULES] {
+            assert!(overloaded(&come_before(path, late).await));
+        }
+        assert_eq!(stage.begun.available_permits(), begun);
+        fine(&come_before(TAP, late).await);
+        fine(&come_before(MENU, Duration::ZERO).await);
     }
+}
+
+#[tokio::test]
+async fn a_menu_whose_message_comes_a_moment_later_does_not_wait_for_the_store() {
+    let stage = Stage::new(&[TAP], LIMITS);
+    let _taps = stage.at_work(TAP, 2).await;
+    let later = stream::once(async {
+        yield_now().await;
+        Ok::<_, io::Error>(Bytes::new())
+    });
+    let request = request(MENU, &[], &[]).map(|_| Body::from_stream(later));
+    fine(&answer(&stage.server, request).await);
 }
 
 #[tokio::test]
@@ -173,7 +190,7 @@ async fn nobody_waits_for_a_place_for_longer_than_the_queues_time() {
 
 #[tokio::test]
 async fn a_caller_over_its_rate_is_told_when_to_come_again_and_others_are_not_touched() {
-    let auth = AuthLayer::bearer(|token| {
+    let auth = Auth::bearer(|token| {
         Ok::<_, &str>(Arc::new(Principal {
             subject: token.to_owned(),
             scopes: BTreeSet::from([Scope::ServingRead, Scope::CardsRead]),
@@ -187,7 +204,7 @@ async fn a_caller_over_its_rate_is_told_when_to_come_again_and_others_are_not_to
         ..PATIENT
     };
     let metrics = Metrics::register(&mut Registry::default());
-    let server = layers::stack(services, Router::new(), |r| r.layer(auth), limits, metrics);
+    let server = layers::stack(services, Router::new(), auth, limits, metrics);
     let of = async |caller: &str, path| {
         let bearer = format!("Bearer {caller}");
         call(&server, path, &[("authorization", &bearer)], &[]).await
