@@ -6,6 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use rand::Rng as _;
 use uuid::{Builder, Uuid};
 
 use crate::domain::Micros;
@@ -69,12 +70,10 @@ fn system_now() -> Micros {
     Micros(0) + since
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "without randomness nothing here is safe"
-)]
+/// From a generator in each thread (ChaCha12), which the machine's randomness seeds again and
+/// again: to ask the machine in each call costs more than to seal a token.
 fn system_random(bytes: &mut [u8]) {
-    getrandom::fill(bytes).expect("the machine gives random bytes");
+    rand::rng().fill_bytes(bytes);
 }
 
 impl fmt::Debug for Ambient {

@@ -78,12 +78,10 @@ impl App {
     pub async fn write_exposures(&self) -> Result<usize> {
         let mut written = 0;
         loop {
-            let mut some = self.exposures.take();
+            let some = in_order(self.exposures.take());
             if some.is_empty() {
                 return Ok(written);
             }
-            // In the order of their keys, so that two replicas do not wait for each other.
-            some.sort_unstable();
             match self.save_exposures(&some).await {
                 Ok(()) => written += some.len(),
                 Err(error) => {
@@ -98,5 +96,30 @@ impl App {
         let tx = self.store.begin().await?;
         tx.insert_exposures(exposures).await?;
         Ok(tx.commit().await?)
+    }
+}
+
+/// In the order of their keys, so that two replicas do not wait for each other; each key once, for
+/// a statement cannot change a row twice.
+fn in_order(mut exposures: Vec<Exposure>) -> Vec<Exposure> {
+    exposures.sort_unstable();
+    exposures.dedup_by_key(|one| (one.experiment_no, one.viewer, one.arm));
+    exposures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_noted_again_before_it_is_written_is_written_once_by_the_first_time() {
+        let of = |viewer, time| Exposure {
+            experiment_no: 1,
+            viewer,
+            arm: Arm::Treated,
+            time: Micros(time),
+        };
+        let ready = in_order(vec![of(2, 5), of(1, 9), of(2, 3), of(1, 9)]);
+        assert_eq!(ready, [of(1, 9), of(2, 3)]);
     }
 }

@@ -79,7 +79,7 @@ pub use reported::{Imported, Reconciled};
 pub use reports::{Comparison, ProgramReport, Report};
 pub use sanction_feed::{Batch, SanctionFeed};
 pub use sanctions::SanctionDraft;
-pub use serving::{Menu, Shown, Validity, Viewer};
+pub use serving::{Menu, Served, Shown, Validity, Viewer};
 pub use spend::{CHUNK_ROWS, SpendImport};
 pub use sweep::Latest;
 pub use tap::{Tap, Tapper};

@@ -11,8 +11,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::{App, Principal, Result, placements};
 use crate::{
     domain::{Arm, Lang, Merchant, Micros, Origin, PlacementName, Reason, TapToken, token},
-    keys::{Sealer, Token},
-    serving::{Freshness, Kept, Snapshot},
+    keys::Token,
+    serving::{Entry, Freshness, Kept, Snapshot},
     store,
 };
 
@@ -24,10 +24,11 @@ pub struct Viewer {
     pub lang: Lang,
 }
 
-/// What one viewer is shown of an answer: its items, each with a token, or why there are none.
+/// What one viewer is shown of an answer: its items, to a viewer on this side of an experiment
+/// where one runs, or why there are none.
 #[derive(Debug)]
 pub enum Shown<S> {
-    Items(S, Vec<Token>),
+    Items(S, Option<Arm>),
     Absent(Reason),
 }
 
@@ -38,22 +39,28 @@ pub struct Validity {
     pub stale: bool,
 }
 
+/// What a viewer is served.
+#[derive(Debug)]
+pub struct Served<T> {
+    pub what: T,
+    /// One for each item, in their order; of a note's capsule, for the first alone.
+    pub tokens: Vec<Token>,
+    pub validity: Validity,
+}
+
 /// A chat menu.
 #[derive(Debug)]
 pub struct Menu {
     /// `None` where the version that the client holds still holds.
     pub shown: Option<Shown<Kept<Snapshot>>>,
     pub version: String,
-    pub validity: Validity,
 }
 
-/// What all items of one call have in common.
+/// What all of one call has in common.
 struct Call<'a> {
     app: &'a App,
     now: Micros,
     viewer: u64,
-    sealer: Sealer,
-    nonce: u64,
     stale: bool,
 }
 
@@ -66,34 +73,39 @@ impl App {
         merchant: &Merchant,
         viewer: &Viewer,
         known_version: &str,
-    ) -> Result<Menu> {
-        let mut call = self.serve(viewer)?;
+    ) -> Result<Served<Menu>> {
+        let call = self.serve(viewer)?;
         let menu = self.serving.menu(merchant, call.now).await?;
-        let arm = call.meets(&menu.value);
-        let held_out = arm == Some(Arm::HeldOut);
-        let mut content = if held_out {
-            HELD_OUT
-        } else {
-            menu.value.content
-        };
+        let mut validity = call.validity(menu.until);
+        let mut content = menu.value.content;
+        let shown = call.shown(menu, |menu| &menu.value);
+        if matches!(shown, Shown::Absent(Reason::HeldOut)) {
+            content = HELD_OUT;
+        }
         content[0] ^= viewer.lang as u8;
         if let Some(issued) = call.still_good(known_version, content) {
-            let mut validity = call.validity(menu.until);
             validity.until = validity.until.min(issued);
-            return Ok(Menu {
-                shown: None,
-                version: known_version.to_owned(),
+            let version = known_version.to_owned();
+            let shown = None;
+            return Ok(Served {
+                what: Menu { shown, version },
+                tokens: Vec::new(),
                 validity,
             });
         }
-        Ok(Menu {
-            version: version(content, token::issued(call.now)),
-            validity: call.validity(menu.until),
-            shown: Some(if held_out {
-                Shown::Absent(Reason::HeldOut)
-            } else {
-                call.shown(menu, |menu| &menu.value, arm)
-            }),
+        let version = version(content, token::issued(call.now));
+        let tokens = match &shown {
+            Shown::Items(menu, arm) => {
+                let items = menu.value.entries.iter();
+                call.tokens(items.map(|item| (item, *arm)))
+            }
+            Shown::Absent(_) => Vec::new(),
+        };
+        let shown = Some(shown);
+        Ok(Served {
+            what: Menu { shown, version },
+            tokens,
+            validity,
         })
     }
 
@@ -104,8 +116,8 @@ impl App {
         caller: &Principal,
         notes: &[&str],
         viewer: &Viewer,
-    ) -> Result<(Vec<Shown<Kept<Snapshot>>>, Validity)> {
-        let mut call = self.serve(viewer)?;
+    ) -> Result<Served<Vec<Shown<Kept<Snapshot>>>>> {
+        let call = self.serve(viewer)?;
         let capsules = match &caller.merchants {
             None => self.serving.capsules(notes, call.now).await?,
             Some(merchants) => {
@@ -117,22 +129,39 @@ impl App {
         let validity = call.validity(edges.min());
         let shown = capsules.into_iter().map(|capsule| match capsule {
             None => Shown::Absent(Reason::PlacementNotFound),
-            Some(capsule) => call.split(capsule, |capsule| &capsule.value),
+            Some(capsule) => call.shown(capsule, |capsule| &capsule.value),
         });
-        Ok((shown.collect(), validity))
+        let shown: Vec<_> = shown.collect();
+        let items = shown.iter().filter_map(|shown| match shown {
+            Shown::Items(capsule, arm) => Some((capsule.value.entries.first()?, *arm)),
+            Shown::Absent(_) => None,
+        });
+        Ok(Served {
+            tokens: call.tokens(items),
+            what: shown,
+            validity,
+        })
     }
 
     pub async fn card_message(
         &self,
         name: &PlacementName,
         viewer: &Viewer,
-    ) -> Result<(Shown<Snapshot>, Validity)> {
-        let mut call = self.serve(viewer)?;
+    ) -> Result<Served<Shown<Snapshot>>> {
+        let call = self.serve(viewer)?;
         let message = self.serving.message(name, call.now).await?;
-        let validity = call.validity(message.until);
         let snapshot = message.value.clone();
         let snapshot = snapshot.ok_or_else(|| placements::not_found(name))?;
-        Ok((call.split(snapshot, |snapshot| snapshot), validity))
+        let shown = call.shown(snapshot, |snapshot| snapshot);
+        let item = match &shown {
+            Shown::Items(message, arm) => message.entries.first().map(|item| (item, *arm)),
+            Shown::Absent(_) => None,
+        };
+        Ok(Served {
+            tokens: call.tokens(item.into_iter()),
+            what: shown,
+            validity: call.validity(message.until),
+        })
     }
 
     /// Begins a call, where what is in memory may be served at all.
@@ -146,60 +175,50 @@ impl App {
             app: self,
             now: self.ambient.now(),
             viewer: self.keys.viewer_hash(&viewer.id),
-            sealer: self.keys.sealer(),
-            nonce: u64::from_ne_bytes(self.ambient.random()),
             stale: freshness == Freshness::Stale,
         })
     }
 }
 
 impl Call<'_> {
-    /// Where there is something to show, the viewer meets the merchant's experiment, on
-    /// whichever side.
-    fn meets(&self, snapshot: &Snapshot) -> Option<Arm> {
-        let split = snapshot.split.as_deref()?;
-        let arm = split.arm(self.viewer);
-        let exposures = &self.app.exposures;
-        exposures.note(split.experiment_no, self.viewer, arm, self.now);
-        Some(arm)
-    }
-
-    /// Likewise; who is held out is shown nothing.
-    fn split<S>(&mut self, kept: S, snapshot: impl Fn(&S) -> &Snapshot) -> Shown<S> {
-        match self.meets(snapshot(&kept)) {
-            Some(Arm::HeldOut) => Shown::Absent(Reason::HeldOut),
-            arm => self.shown(kept, snapshot, arm),
-        }
-    }
-
-    /// `arm`: where an experiment runs.
-    fn shown<S>(
-        &mut self,
-        kept: S,
-        snapshot: impl Fn(&S) -> &Snapshot,
-        arm: Option<Arm>,
-    ) -> Shown<S> {
+    /// Where there is something to show, the viewer meets the merchant's experiment, on whichever
+    /// side; who is held out is shown nothing.
+    fn shown<S>(&self, kept: S, snapshot: impl Fn(&S) -> &Snapshot) -> Shown<S> {
         let of = snapshot(&kept);
+        let arm = of.split.as_deref().map(|split| {
+            let arm = split.arm(self.viewer);
+            let exposures = &self.app.exposures;
+            exposures.note(split.experiment_no, self.viewer, arm, self.now);
+            arm
+        });
+        if arm == Some(Arm::HeldOut) {
+            return Shown::Absent(Reason::HeldOut);
+        }
         if of.entries.is_empty() {
             return Shown::Absent(of.absence.unwrap_or(Reason::PlacementNotFound));
         }
-        // The number in a token: 0 where no experiment runs.
-        let arm = arm.map_or(0, |arm| arm as u8);
-        let tokens = of.entries.iter().map(|entry| {
-            self.nonce = self.nonce.wrapping_add(1);
-            self.sealer.seal(&TapToken {
-                placement_no: entry.placement_no,
-                kind: entry.kind,
-                issued: token::issued(self.now),
+        Shown::Items(kept, arm)
+    }
+
+    /// A token for each item, which is shown to this side of an experiment.
+    fn tokens<'a>(&self, items: impl Iterator<Item = (&'a Entry, Option<Arm>)>) -> Vec<Token> {
+        let issued = token::issued(self.now);
+        let mut nonce = u64::from_ne_bytes(self.app.ambient.random());
+        let tokens = items.map(|(item, arm)| {
+            nonce = nonce.wrapping_add(1);
+            TapToken {
+                placement_no: item.placement_no,
+                kind: item.kind,
+                issued,
                 origin: Origin::Served {
                     viewer: self.viewer,
-                    arm,
+                    // The number in a token: 0 where no experiment runs.
+                    arm: arm.map_or(0, |arm| arm as u8),
                 },
-                nonce: self.nonce.to_be_bytes(),
-            })
+                nonce: nonce.to_be_bytes(),
+            }
         });
-        let tokens = tokens.collect();
-        Shown::Items(kept, tokens)
+        self.app.keys.seal_tokens(tokens)
     }
 
     /// Until the next edge, the token's end, or the longest an answer may hold.

@@ -1,36 +1,18 @@
-//! Experiments, and who met them.
+//! Experiments.
 
 use std::collections::HashMap;
 
 use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::{NotSet, Set},
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
-    sea_query::{Alias, Expr, OnConflict},
+    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
+    IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
 };
 
 use super::{
     Db, Result, Tx,
-    entity::{
-        experiment::{self, Column, Entity},
-        exposure,
-    },
+    entity::experiment::{self, Column, Entity},
     placements::padded,
 };
-use crate::domain::{Arm, Experiment, ExperimentName, Merchant, Micros};
-
-/// Rows of one insert: SQLite takes 32,766 values at once.
-const ROWS: usize = 500;
-
-/// A viewer who met an experiment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Exposure {
-    pub experiment_no: i64,
-    pub viewer: u64,
-    pub arm: Arm,
-    pub time: Micros,
-}
+use crate::domain::{Experiment, ExperimentName, Merchant, Micros};
 
 impl<C: ConnectionTrait> Db<C> {
     pub async fn experiment(&self, name: &ExperimentName) -> Result<Option<Experiment>> {
@@ -121,30 +103,6 @@ impl Tx {
             .update(&self.0)
             .await?;
         self.append(experiment, author).await
-    }
-
-    /// Keeps who met an experiment, each by the first time on each side.
-    pub async fn insert_exposures(&self, exposures: &[Exposure]) -> Result<()> {
-        use exposure::{ActiveModel, Column, Entity};
-        let earlier =
-            Expr::col((Alias::new("excluded"), Column::Time)).lt(Expr::col((Entity, Column::Time)));
-        let first = OnConflict::columns([Column::ExperimentNo, Column::Viewer, Column::Arm])
-            .update_column(Column::Time)
-            .action_and_where(earlier)
-            .to_owned();
-        for exposures in exposures.chunks(ROWS) {
-            let rows = exposures.iter().map(|exposure| ActiveModel {
-                experiment_no: Set(exposure.experiment_no),
-                viewer: Set(exposure.viewer.cast_signed()),
-                arm: Set(exposure.arm as i16),
-                time: Set(exposure.time.0),
-            });
-            Entity::insert_many(rows)
-                .on_conflict(first.clone())
-                .exec_without_returning(&self.0)
-                .await?;
-        }
-        Ok(())
     }
 }
 

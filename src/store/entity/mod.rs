@@ -13,7 +13,6 @@ pub mod enrollment;
 pub mod enrollment_version;
 pub mod event;
 pub mod experiment;
-pub mod exposure;
 pub mod funnel_hour;
 pub mod funnel_queue;
 pub mod funnel_stage;
@@ -93,7 +92,6 @@ mod tests {
         same_columns(&db, super::event::Entity).await;
         same_columns(&db, super::experiment::Entity).await;
         same_columns(&db, super::experiment_version::Entity).await;
-        same_columns(&db, super::exposure::Entity).await;
         same_columns(&db, super::funnel_hour::Entity).await;
         same_columns(&db, super::funnel_queue::Entity).await;
         same_columns(&db, super::funnel_stage::Entity).await;
