@@ -11,6 +11,7 @@ mod architecture;
 mod clients;
 mod conformance;
 mod deploy;
+mod hot;
 mod layers;
 mod lifecycle;
 mod outward;
