@@ -93,6 +93,8 @@ impl Stage {
         let channel = channel(process.grpc).await;
         becomes(&channel, ServingStatus::Serving).await;
         card_in_menu(&channel).await;
+        // The feed brings back what was written here a moment ago, and it is read once more.
+        sleep(Duration::from_secs(1)).await;
         let mut serving = ServingClient::new(channel.clone());
         let menu = serving.get_chat_menu(get_menu("klook")).await.unwrap();
         let token = menu.into_inner().items[1].tap_token.clone();

@@ -60,7 +60,7 @@ pub struct Canaries {
 impl Canaries {
     pub fn new() -> Self {
         let digits = |n: usize| -> String {
-            let random = getrandom::u64().unwrap();
+            let random = rand::random::<u64>();
             format!("{random:020}")[20 - n..].to_owned()
         };
         Self {

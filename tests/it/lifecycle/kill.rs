@@ -274,7 +274,7 @@ async fn what_was_acknowledged_survives_a_kill(engine: Engine) {
     let kills = times("TEST_KILLS", 8);
     let (mut all, mut lost, mut done) = (Vec::new(), 0, 0);
     for round in 0..kills {
-        let long = Duration::from_millis(50 + u64::from(getrandom::u32().unwrap() % 450));
+        let long = Duration::from_millis(50 + u64::from(rand::random::<u32>() % 450));
         let mut writers = write_and_kill(&scratch, round, long).await;
 
         let process = serve_on(&scratch, LIMITS);

@@ -1,6 +1,8 @@
 //! Many processes start at once on one empty database: all of them serve, and the schema and
 //! the keys are made once.
 
+mod stop;
+
 use std::{
     thread,
     time::{Duration, Instant},
@@ -106,60 +108,6 @@ async fn all_as_one(scratch: &Scratch, replicas: &[Process]) {
             !output.contains("ERROR") && !output.contains("WARN"),
             "{output}"
         );
-    }
-}
-
-/// The kill switch, thrown at one replica: the other one's taps are refused from the moment on at
-/// which it is acknowledged, and its menus follow within a second.
-#[tokio::test(flavor = "multi_thread")]
-async fn replicas_stop_with_the_one_that_was_told() {
-    let scratch = Scratch::new(Engine::Postgres).await;
-    let told = serve_on(&scratch, "");
-    let file = path(&scratch, "settings.toml");
-    let other = serve(&["--config", &file], &[]);
-    let (told, by) = (channel(told.grpc).await, channel(other.grpc).await);
-    card_in_menu(&told).await;
-    let (mut programs, mut serving) = (ProgramClient::new(told), ServingClient::new(by));
-    let mut slowest = Duration::ZERO;
-    for _ in 0..times("TEST_ROUNDS", 5) {
-        let resume = pb::ResumeProgramRequest {
-            name: "programs/open".to_owned(),
-            ..Default::default()
-        };
-        // The first time it runs already.
-        let _ = programs.resume_program(resume).await;
-        let token = until(&mut serving, |menu| !menu.items.is_empty())
-            .await
-            .items[0]
-            .tap_token
-            .clone();
-        let pause = pb::PauseProgramRequest {
-            name: "programs/open".to_owned(),
-            ..Default::default()
-        };
-        programs.pause_program(pause).await.unwrap();
-        let paused = Instant::now();
-        let tapped = serving.open_card(tap(&token, Container::NativeApp)).await;
-        assert_eq!(tapped.unwrap_err().code(), Code::FailedPrecondition);
-        until(&mut serving, |menu| menu.items.is_empty()).await;
-        slowest = slowest.max(paused.elapsed());
-    }
-    println!("the slowest menu stopped after {slowest:?}");
-    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
-}
-
-async fn until(
-    serving: &mut ServingClient,
-    wanted: impl Fn(&pb::GetChatMenuResponse) -> bool,
-) -> pb::GetChatMenuResponse {
-    let started = Instant::now();
-    loop {
-        let menu = serving.get_chat_menu(get_menu("klook")).await.unwrap();
-        if wanted(menu.get_ref()) {
-            return menu.into_inner();
-        }
-        assert!(started.elapsed() < Duration::from_secs(5), "{menu:?}");
-        sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -114,7 +114,7 @@ async fn keep_adding(door: watch::Receiver<SocketAddr>, over: Arc<AtomicBool>) -
 /// Within a round, and no two rounds alike.
 async fn a_moment() {
     sleep(Duration::from_millis(
-        100 + u64::from(getrandom::u32().unwrap() % 700),
+        100 + u64::from(rand::random::<u32>() % 700),
     ))
     .await;
 }

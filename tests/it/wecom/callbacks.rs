@@ -86,7 +86,7 @@ fn made(ring: &KeyRing, placement_no: i64, contacts: usize) -> Vec<Told> {
     let mut told = Vec::new();
     for n in 0..contacts {
         // After the card came: what it named then counts.
-        let time = now() + i64::from(getrandom::u32().unwrap() % 60);
+        let time = now() + i64::from(rand::random::<u32>() % 60);
         let mut state = ring.seal_token(&TapToken {
             placement_no,
             kind: ContactKind::Wecom,
@@ -113,7 +113,7 @@ fn made(ring: &KeyRing, placement_no: i64, contacts: usize) -> Vec<Told> {
 fn deliveries(told: &[Told]) -> Vec<(Told, Sent)> {
     let mut all = Vec::new();
     for (n, told) in told.iter().enumerate() {
-        let often = 1 + getrandom::u32().unwrap() as usize % 3;
+        let often = 1 + rand::random::<u32>() as usize % 3;
         all.extend(std::iter::repeat_n((told.clone(), Sent::Genuine), often));
         match n % 20 {
             3 => {
@@ -138,7 +138,7 @@ fn deliveries(told: &[Told]) -> Vec<(Told, Sent)> {
         }
     }
     for i in (1..all.len()).rev() {
-        all.swap(i, getrandom::u32().unwrap() as usize % (i + 1));
+        all.swap(i, rand::random::<u32>() as usize % (i + 1));
     }
     all
 }

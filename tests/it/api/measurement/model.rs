@@ -344,7 +344,7 @@ async fn the_funnel_is_the_models(engine: Engine) {
     let more = format!("{ALL_TOLD}{PATIENT}");
     let mut api = Api::start_with(engine, &more).await;
     let scene = Scene::new(&mut api).await;
-    let seed = times("TEST_SEED", getrandom::u32().unwrap() as usize);
+    let seed = times("TEST_SEED", rand::random::<u32>() as usize);
     println!("TEST_SEED={seed}");
     let mut random = Random(seed as u64 + 1);
     let events = events(times("TEST_EVENTS", 4000), &mut random);

@@ -131,7 +131,7 @@ async fn who_met_an_experiment_a_second_before_a_kill_is_known(engine: Engine) {
     let kills = times("TEST_KILLS", 3);
     let (mut all, mut all_lost, mut oldest) = (0, 0, Duration::ZERO);
     for round in 0..kills {
-        let long = Duration::from_millis(1_500 + u64::from(getrandom::u32().unwrap() % 1_000));
+        let long = Duration::from_millis(1_500 + u64::from(rand::random::<u32>() % 1_000));
         let (met, before, after) = ask_and_kill(&scratch, round, long).await;
         let known = known(&scratch).await;
         let is_known = |met: &&Met| known.contains(&keys.viewer_hash(&met.viewer).cast_signed());

@@ -172,7 +172,7 @@ async fn what_was_acknowledged_is_counted_once_whenever_it_is_killed(engine: Eng
             sleep(Duration::from_millis(1)).await;
         }
         // Some of its roll-ups go through: it leads two seconds after the one before it at most.
-        let long = 2_000 + u64::from(getrandom::u32().unwrap() % 2_000);
+        let long = 2_000 + u64::from(rand::random::<u32>() % 2_000);
         sleep(Duration::from_millis(long)).await;
         process.kill();
         let mut senders = senders.join_all().await;

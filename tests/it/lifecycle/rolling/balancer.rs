@@ -23,7 +23,7 @@ pub struct Balancer {
 pub fn free_ports() -> [u16; 3] {
     let mut held = Vec::new();
     while held.len() < 3 {
-        let port = 10_000 + (getrandom::u32().unwrap() % 10_000) as u16;
+        let port = 10_000 + (rand::random::<u32>() % 10_000) as u16;
         held.extend(TcpListener::bind(("127.0.0.1", port)));
     }
     [0, 1, 2].map(|i| held[i].local_addr().unwrap().port())

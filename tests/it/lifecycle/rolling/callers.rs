@@ -210,7 +210,7 @@ impl Policy {
     /// After the attempt; ±20 %.
     fn backoff(&self, attempt: u32) -> Duration {
         let grown = self.initial * self.multiplier.powi(attempt.cast_signed() - 1);
-        let part = f64::from(getrandom::u32().unwrap()) / f64::from(u32::MAX);
+        let part = f64::from(rand::random::<u32>()) / f64::from(u32::MAX);
         Duration::from_secs_f64(grown.min(self.most) * (0.8 + 0.4 * part))
     }
 }
