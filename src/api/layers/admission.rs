@@ -70,10 +70,14 @@ pub struct Admission {
     begun: Instant,
     /// Since when menus are late, in microseconds from then; the end of time while they are not.
     late_since: AtomicU64,
+    /// When the last of them was.
+    late_last: AtomicU64,
 }
 
 /// So long, in microseconds, late calls are done all the same.
 const PAUSE: u64 = 5_000;
+/// Late calls that are further apart have nothing to do with each other.
+const APART: u64 = 100_000;
 
 impl Admission {
     pub fn new(limits: &Limits) -> Self {
@@ -90,6 +94,7 @@ impl Admission {
             callers: Rates::per_second(each_second, burst),
             begun: Instant::now(),
             late_since: AtomicU64::new(u64::MAX),
+            late_last: AtomicU64::new(0),
         }
     }
 
@@ -158,6 +163,10 @@ impl Admission {
             return false;
         }
         let now = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if now.saturating_sub(self.late_last.swap(now, Ordering::Relaxed)) > APART {
+            self.late_since.store(now, Ordering::Relaxed);
+            return false;
+        }
         let since = self.late_since.fetch_min(now, Ordering::Relaxed);
         now.saturating_sub(since) > PAUSE
     }

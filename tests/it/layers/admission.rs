@@ -141,6 +141,9 @@ async fn menus_that_no_processor_comes_to_in_time_are_refused_before_the_work() 
         fine(&come_before(TAP, late).await);
         fine(&come_before(MENU, Duration::ZERO).await);
     }
+    fine(&come_before(MENU, late).await);
+    sleep(Duration::from_millis(200)).await;
+    fine(&come_before(MENU, late).await);
 }
 
 #[tokio::test]
