@@ -3,20 +3,15 @@
 
 mod stop;
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Duration};
 
 use mingpian::api::pb::{self, environment::Container};
-use tokio::time::sleep;
-use tonic::Code;
 use tonic_health::ServingStatus;
 
-use super::{becomes, card_in_menu, channel, column, database, open_store, path, serve_on, times};
+use super::{becomes, channel, column, database, open_store, path, serve_on, times};
 use crate::support::{
-    CardClient, Engine, MOBILE, PlacementClient, ProgramClient, Scratch, ServingClient,
-    create_card, get_menu, in_menu, place,
+    CardClient, Engine, MOBILE, PlacementClient, Scratch, ServingClient, create_card, get_menu,
+    in_menu, place,
     process::{Process, serve},
     tap,
 };
