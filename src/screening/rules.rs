@@ -56,6 +56,10 @@ pub struct Rule {
 impl Rule {
     /// The places where the rule holds, `most` at most.
     pub fn search(&self, hits: &Hits, most: usize, work: &mut Work) -> Vec<Hit> {
+        let anchors = hits.of(self.all[0]);
+        if anchors.is_empty() {
+            return Vec::new();
+        }
         let mut parts: Vec<Cursor> = self.all[1..]
             .iter()
             .map(|&s| Cursor::new(hits.of(s)))
@@ -66,7 +70,7 @@ impl Rule {
             .map(|&(source, reach)| (Cursor::new(hits.of(source)), reach))
             .collect();
         let mut found = Vec::new();
-        for &anchor in hits.of(self.all[0]) {
+        for &anchor in anchors {
             work.step(1);
             if found.len() == most {
                 break;

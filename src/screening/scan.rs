@@ -43,6 +43,9 @@ impl Rulebook {
     /// [`Self::text`] with the work it took.
     pub fn text_counted(&self, text: &str) -> (Vec<Finding>, Work) {
         let mut work = Work::default();
+        if text.is_empty() {
+            return (Vec::new(), work);
+        }
         work.step(text.len());
         let Some(plain) = Unwrapped::new(text) else {
             let folded = Folded::new(&self.folding, text);
