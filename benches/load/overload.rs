@@ -22,8 +22,7 @@ const STREAMS: usize = 128;
 
 pub async fn overload(args: &Args, engine: Engine) {
     let world = World::new(args, engine, args.merchants).await;
-    let work = (WORK.0.to_owned(), WORK.1.to_owned());
-    let server = world.serve_with(&[work]);
+    let server = world.serve_with(&[WORK]);
     println!("Overload, GetChatMenu on {}", engine.name());
     let menus = Requests::Around(requests::menus(MENUS, args.merchants, args.viewers));
     let load = serving::load(args, &world, &server, GET_CHAT_MENU, menus, args.at_once);

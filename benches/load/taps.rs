@@ -193,7 +193,9 @@ fn tokens(message: &[u8]) -> Vec<String> {
 
 /// nginx that answers 302 and does nothing else, for orientation.
 async fn nginx(args: &Args, world: &World, bare: &Side<'_>) {
-    let program = std::env::var("TEST_NGINX").unwrap_or_else(|_| "nginx".to_owned());
+    let named = std::env::var("TEST_NGINX").ok();
+    let program = named.filter(|name| !name.is_empty());
+    let program = program.unwrap_or_else(|| "nginx".to_owned());
     let there = Command::new(&program).arg("-v").output().is_ok();
     if !there {
         println!("  nginx not present");

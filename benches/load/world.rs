@@ -19,6 +19,8 @@ use crate::{
 };
 
 /// Merchants with a capsule.
+/// On a machine that pauses, because others use it, nobody is refused for that.
+pub const PATIENT: (&str, &str) = ("MINGPIAN_LIMITS__QUEUE_MILLIS", "5000");
 pub const NOTES: u64 = 1_000;
 
 pub struct World {
@@ -72,10 +74,11 @@ impl World {
     /// Our server on it, with tokens asked for and metrics on, as a replica that answers calls
     /// and takes events in.
     pub fn serve(&self) -> Process {
-        self.serve_with(&[])
+        self.serve_with(&[PATIENT])
     }
 
-    pub fn serve_with(&self, more: &[(String, String)]) -> Process {
+    /// With these settings: keys and values.
+    pub fn serve_with(&self, more: &[(&str, &str)]) -> Process {
         let program = env!("CARGO_BIN_EXE_mingpian");
         let mut command = on_server_core(program);
         command.arg("serve");
@@ -89,7 +92,8 @@ impl World {
         command.env("MINGPIAN_LIMITS__CONNECTION_AGE_SECONDS", "86400");
         // Few viewers tap for many.
         command.env("MINGPIAN_LIMITS__VIEWER_TAPS_PER_MINUTE", "0");
-        command.envs(self.settings.iter().chain(more).cloned());
+        command.envs(more.iter().copied());
+        command.envs(self.settings.iter().cloned());
         Process::start(command, &self.file("ours.log"))
     }
 
