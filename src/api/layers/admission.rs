@@ -1,6 +1,6 @@
 //! Admits calls to the work: of those that wait for the store so many of each kind at once. A few
 //! more wait for a moment; the rest is refused at the door, before it costs anything, and so are
-//! menus that no processor came to for as long, and callers who call too often.
+//! menus that no processor came to for half as long, and callers who call too often.
 
 use std::{
     future::poll_fn,
@@ -154,11 +154,13 @@ impl Admission {
 
     /// Whether no processor came to a call in time, and that is so for a while: after a pause many
     /// calls are late, and done at once; where calls stay late there are more than can be done.
+    /// In time is within half of a call's patience: where processors are late it waits as long to
+    /// be read, and for its answer to be written.
     fn is_late(&self, request: &Request) -> bool {
         let Some(Arrived(at)) = request.extensions().get() else {
             return false;
         };
-        if at.elapsed() <= self.taps.patience {
+        if at.elapsed() <= self.taps.patience / 2 {
             self.late_since.store(u64::MAX, Ordering::Relaxed);
             return false;
         }

@@ -129,7 +129,7 @@ async fn menus_that_no_processor_comes_to_in_time_are_refused_before_the_work() 
         request.extensions_mut().insert(Arrived(arrived));
         answer(&stage.server, request).await
     };
-    let late = 2 * LIMITS.patience;
+    let late = LIMITS.patience * 6 / 10;
     for _ in 0..2 {
         fine(&come_before(MENU, late).await);
         sleep(Duration::from_millis(10)).await;

@@ -111,7 +111,7 @@ impl Scratch {
             mingpian::keys::add(&keys, [7; 64]).unwrap();
         }
         let file = self.file("settings.toml");
-        let more = with_few_rules(&self.with_wecom(more));
+        let more = with_few_rules(&with_patience(&self.with_wecom(more)));
         let text = format!(
             "grpc_listen = \"127.0.0.1:0\"\nhttp_listen = \"127.0.0.1:0\"\n\
              admin_listen = \"127.0.0.1:0\"\nstore_url = \"{}\"\nkeys_file = \"{}\"\n{more}",
@@ -138,6 +138,19 @@ impl Scratch {
             Some((before, after)) => format!("{before}[wecom]\n{base_url}{after}"),
             None => format!("{more}\n[wecom]\n{base_url}"),
         }
+    }
+}
+
+/// Settings that turn no call away for waiting, unless they say how long: a debug build between
+/// other tests is not overloaded.
+fn with_patience(more: &str) -> String {
+    const PATIENCE: &str = "queue_millis = 5000\n";
+    if more.contains("queue_millis") {
+        return more.to_owned();
+    }
+    match more.split_once("[limits]\n") {
+        Some((before, after)) => format!("{before}[limits]\n{PATIENCE}{after}"),
+        None => format!("{more}\n[limits]\n{PATIENCE}"),
     }
 }
 
