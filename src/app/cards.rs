@@ -1,4 +1,7 @@
-//! Cards: create, read, change, delete, undelete, reveal.
+//! Cards: read, change, delete, undelete, reveal; `cards/create.rs` creates them.
+
+mod create;
+mod queue;
 
 use std::fmt::Display;
 
@@ -7,9 +10,11 @@ use super::{
     write::{Begin, Write, etag_matches, no_transition, quota},
 };
 use crate::domain::{
-    Card, CardDraft, CardName, CardState, ContactDraft, ContactKind, DetailDraft, Door, Facts,
-    Merchant, Micros, Reason, Refusal, Wecom, card, gate,
+    Card, CardName, CardState, ContactDraft, ContactKind, DetailDraft, Door, Facts, Merchant,
+    Micros, Reason, Refusal, Wecom, card, gate,
 };
+
+pub use queue::Creations;
 
 /// What is to change; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
@@ -21,49 +26,6 @@ pub struct CardChanges {
 }
 
 impl App {
-    pub async fn create_card(&self, call: &Call, name: CardName, draft: CardDraft) -> Result<Card> {
-        let mut drafts = card::contacts(draft.contacts, |_| false)?;
-        let write = match self.begin(call).await? {
-            Begin::Answered(card) => return Ok(card),
-            Begin::Fresh(write) => write,
-        };
-        write.tx.lock_merchant(name.merchant().id()).await?;
-        match write.tx.lock_card(&name).await? {
-            Some(old) if old.purged(write.now) => write.tx.purge_card(&old, write.now).await?,
-            Some(_) => return Err(exists(&name).into()),
-            None => {}
-        }
-        let standing = self.standing(&write, name.merchant()).await?;
-        let kinds: Vec<_> = drafts.iter().map(ContactDraft::kind).collect();
-        let facts = Facts::merchant(&standing).kinds(&kinds);
-        let clearance = gate::judge(Door::Configure, facts, write.now)?;
-        self.corps_open(&write, name.merchant(), &mut drafts)
-            .await?;
-        self.room_for_a_card(&write, name.merchant()).await?;
-        let card = Card {
-            no: 0,
-            contacts: self.seal_contacts(&name, drafts, None)?,
-            name,
-            display_name: draft.display_name,
-            headline: draft.headline,
-            avatar_uri: draft.avatar_uri,
-            state: CardState::Active,
-            version: 1,
-            create_time: write.now,
-            update_time: write.now,
-            delete_time: None,
-            purge_time: None,
-        };
-        self.screen_card(&card, None)?;
-        let taken = exists(&card.name);
-        let card = write
-            .tx
-            .insert_card(&clearance, card, write.author)
-            .await?
-            .ok_or(taken)?;
-        write.finish(card).await
-    }
-
     pub async fn card(&self, name: &CardName) -> Result<Card> {
         let card = self.store.reads().card(name).await?;
         present(card, name, self.ambient.now())

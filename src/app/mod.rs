@@ -57,7 +57,7 @@ pub use acquisition_links::{AcquisitionLinkChanges, AcquisitionLinkDraft};
 pub use ambient::Ambient;
 pub use appeals::AppealDraft;
 pub use callbacks::{Received, Untaken};
-pub use cards::CardChanges;
+pub use cards::{CardChanges, Creations};
 pub use contact_events::{Tally, Worked};
 pub use contacts::Opened;
 pub use corps::{CorpChanges, CorpDraft};
@@ -104,6 +104,8 @@ pub struct App {
     pub sanctions: Arc<SanctionFeed>,
     /// Who met an experiment here, and is yet to be written.
     pub exposures: Arc<Exposures>,
+    /// Cards that are yet to be created.
+    pub creations: Arc<Creations>,
     /// Taps that are yet to be recorded.
     pub taps: Arc<TapLog>,
     /// How often viewers, by their hash, tap here; `None` for no limit.

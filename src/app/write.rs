@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{App, Error, Principal, Result};
 use crate::{
     domain::{Merchant, Micros, Reason, Refusal, Standing},
-    store::{AuditEntry, Claim, Tx},
+    store::{Asked, AuditEntry, Claim, Tx},
 };
 
 /// Who asks for a write, and how.
@@ -108,12 +108,8 @@ impl Write<'_> {
             return Ok(answer);
         }
         if let Some(request) = &self.call.request {
-            let plain = serde_json::to_vec(&answer).map_err(Error::bug)?;
-            let place = place(self.author, request.id);
-            let sealed = self
-                .app
-                .keys
-                .seal(&place, &plain, self.app.ambient.random());
+            let sealed = self.app.seal_answer(self.author, request.id, &answer);
+            let sealed = sealed.map_err(Error::bug)?;
             self.tx.keep_answer(self.author, request.id, sealed).await?;
         }
         self.tx.commit().await?;
@@ -142,25 +138,54 @@ impl Write<'_> {
     }
 
     async fn earlier_answer<T: DeserializeOwned>(&self) -> Result<Option<T>> {
-        let Some(request) = self.call.request.as_ref().filter(|_| !self.call.dry_run) else {
+        let Some(asked) = self.app.asked(self.call) else {
             return Ok(None);
         };
-        let keys = &self.app.keys;
-        let fingerprint = keys.index_of("request", &request.request);
         let keep_since = before(self.now, self.app.rules.keep_answers);
-        let claim = self
-            .tx
-            .claim(self.author, request.id, &fingerprint, self.now, keep_since);
-        match claim.await? {
+        let claim = self.tx.claim(asked, self.now, keep_since).await?;
+        self.app.earlier_answer(asked.caller, asked.id, claim)
+    }
+}
+
+impl App {
+    /// What a call that writes claims; nothing without a `request_id`.
+    pub(super) fn asked<'a>(&self, call: &'a Call) -> Option<Asked<'a>> {
+        let request = call.request.as_ref().filter(|_| !call.dry_run)?;
+        Some(Asked {
+            caller: &call.principal.subject,
+            id: request.id,
+            fingerprint: self.keys.index_of("request", &request.request),
+        })
+    }
+
+    /// What a request was answered before, if it was.
+    pub(super) fn earlier_answer<T: DeserializeOwned>(
+        &self,
+        caller: &str,
+        id: Uuid,
+        claim: Claim,
+    ) -> Result<Option<T>> {
+        match claim {
             Claim::Fresh => Ok(None),
-            Claim::Reused => Err(reused(request.id).into()),
+            Claim::Reused => Err(reused(id).into()),
             Claim::Answered(sealed) => {
-                let plain = keys
-                    .open(&place(self.author, request.id), &sealed)
-                    .map_err(Error::bug)?;
+                let plain = self.keys.open(&place(caller, id), &sealed);
+                let plain = plain.map_err(Error::bug)?;
                 serde_json::from_slice(&plain).map(Some).map_err(Error::bug)
             }
         }
+    }
+
+    /// An answer as it is kept.
+    pub(super) fn seal_answer(
+        &self,
+        caller: &str,
+        id: Uuid,
+        answer: &impl Serialize,
+    ) -> serde_json::Result<Vec<u8>> {
+        let plain = serde_json::to_vec(answer)?;
+        let place = place(caller, id);
+        Ok(self.keys.seal(&place, &plain, self.ambient.random()))
     }
 }
 

@@ -156,6 +156,7 @@ impl Server {
             called_back: Arc::default(),
             sanctions: Arc::default(),
             exposures: Arc::default(),
+            creations: Arc::default(),
             taps: Arc::default(),
             tap_rates: Rates::per_minute(settings.limits.viewer_taps_per_minute()).map(Arc::new),
             ambient,

@@ -12,9 +12,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Around, Db, Error, Options, Reads, Result, SELF, Store, Tx, migration::Migrator, totals::Totals,
+    Around, Db, Error, Options, Reads, Result, SELF, Store, Tx, array::array, migration::Migrator,
+    totals::Totals,
 };
-use crate::domain::{Micros, Program};
+use crate::domain::{Merchant, Micros, Program};
 
 /// How long SQLite's one writer waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -246,6 +247,16 @@ impl Db<DatabaseTransaction> {
         Ok(())
     }
 
+    /// Until this transaction ends, a lock that another keeps for longer than a moment is a
+    /// conflict. SQLite's one writer waits for none.
+    pub async fn wait_briefly(&self) -> Result<()> {
+        if self.0.get_database_backend() == DbBackend::Postgres {
+            let briefly = "SET LOCAL lock_timeout = '100ms'";
+            self.0.execute_unprepared(briefly).await?;
+        }
+        Ok(())
+    }
+
     /// Counting and inserting for one merchant, one after the other. SQLite has one writer
     /// anyway.
     pub async fn lock_merchant(&self, merchant: &str) -> Result<()> {
@@ -256,6 +267,22 @@ impl Db<DatabaseTransaction> {
             DbBackend::Postgres,
             "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
             [merchant.into()],
+        );
+        self.0.execute_raw(statement).await?;
+        Ok(())
+    }
+
+    /// For these merchants, each once, likewise; who locks several does so in their order.
+    pub async fn lock_merchants(&self, merchants: &[&Merchant]) -> Result<()> {
+        if self.0.get_database_backend() != DbBackend::Postgres {
+            return Ok(());
+        }
+        let mut ids: Vec<_> = merchants.iter().map(|merchant| merchant.id()).collect();
+        ids.sort_unstable();
+        let statement = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT pg_advisory_xact_lock(hashtextextended(id, 0)) FROM unnest($1::text[]) AS id",
+            [array(&ids, |id| (*id).to_owned())],
         );
         self.0.execute_raw(statement).await?;
         Ok(())
@@ -359,6 +386,11 @@ mod tests {
         ] {
             assert_eq!(pragma(db, name).await, value, "{name}");
         }
+        // See .cargo/config.toml.
+        let options = Statement::from_string(DbBackend::Sqlite, "PRAGMA compile_options");
+        let options = writer.query_all_raw(options).await.unwrap();
+        let mut options = options.iter().map(|row| row.try_get_by_index(0).unwrap());
+        assert!(options.any(|option: String| option == "ENABLE_QPSG"));
         let write = "CREATE TABLE t (a)";
         reader.execute_unprepared(write).await.unwrap_err();
         writer.execute_unprepared(write).await.unwrap();

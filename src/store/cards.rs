@@ -1,20 +1,33 @@
 //! Cards.
 
+use std::collections::HashMap;
+
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{NotSet, Set},
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
     QueryFilter, QueryOrder, QuerySelect,
+    sea_query::OnConflict,
 };
 
 use super::{
     Db, Error, Result, SELF, Tx, cleared,
     entity::{card, card_version},
     history::{self, from_json, json},
+    placements::padded,
 };
 use crate::domain::{
     Card, CardName, CardState, Clearance, Contact, Detail, Merchant, Micros, PlacementState, Sealed,
 };
+
+/// A card that is not there yet.
+#[derive(Debug)]
+pub struct NewCard<'a> {
+    pub clearance: Clearance,
+    pub card: Card,
+    /// Who creates it.
+    pub author: &'a str,
+}
 
 impl<C: ConnectionTrait> Db<C> {
     pub async fn card(&self, name: &CardName) -> Result<Option<Card>> {
@@ -82,6 +95,27 @@ impl<C: ConnectionTrait> Db<C> {
             .count(&self.0)
             .await?)
     }
+
+    /// How many cards count against each merchant's limit; none where it is not named.
+    pub async fn counts_of_cards(&self, merchants: &[&Merchant]) -> Result<HashMap<Merchant, u64>> {
+        let ids = padded(merchants.iter().map(|merchant| merchant.id()));
+        let counts = card::Entity::find()
+            .select_only()
+            .column(card::Column::Merchant)
+            .column_as(card::Column::No.count(), "cards")
+            .filter(card::Column::Merchant.is_in(ids))
+            .filter(card::Column::Deleted.eq(false))
+            .group_by(card::Column::Merchant)
+            .into_tuple::<(String, i64)>()
+            .all(&self.0)
+            .await?;
+        let count = |(id, count): (String, i64)| {
+            let merchant = Merchant::from_id(&id);
+            let merchant = merchant.ok_or_else(|| Error::corrupt("cards.merchant"))?;
+            Ok((merchant, count.unsigned_abs()))
+        };
+        counts.into_iter().map(count).collect()
+    }
 }
 
 impl Tx {
@@ -93,6 +127,23 @@ impl Tx {
             .await?
             .map(Card::try_from)
             .transpose()
+    }
+
+    /// Those of these cards that are there, likewise.
+    pub async fn lock_cards<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a CardName>,
+    ) -> Result<HashMap<CardName, Card>> {
+        let any = names
+            .into_iter()
+            .fold(Condition::any(), |any, name| any.add(is_named(name)));
+        let rows = card::Entity::find()
+            .filter(any)
+            .lock_exclusive()
+            .all(&self.0)
+            .await?;
+        let card = |row| Card::try_from(row).map(|card| (card.name.clone(), card));
+        rows.into_iter().map(card).collect()
     }
 
     /// The card if it is past its purge time, which nobody else changes until this
@@ -107,22 +158,37 @@ impl Tx {
             .transpose()
     }
 
-    /// The card with its number, or `None` when its name is taken.
-    pub async fn insert_card(
-        &self,
-        clearance: &Clearance,
-        mut card: Card,
-        author: &str,
-    ) -> Result<Option<Card>> {
-        cleared(clearance, card.merchant())?;
-        let mut row = card::Model::from(&card).into_active_model();
-        row.no = NotSet;
-        let Some(no) = self.insert_unless_taken(row).await? else {
-            return Ok(None);
-        };
-        card.no = no;
-        self.append(&card, author).await?;
-        Ok(Some(card))
+    /// The cards, in this order and with their numbers. A conflict where another came first with
+    /// one of the names.
+    pub async fn insert_cards(&self, new: Vec<NewCard<'_>>) -> Result<Vec<Card>> {
+        let mut rows = Vec::new();
+        for NewCard {
+            clearance, card, ..
+        } in &new
+        {
+            cleared(clearance, card.merchant())?;
+            let mut row = card::Model::from(card).into_active_model();
+            row.no = NotSet;
+            rows.push(row);
+        }
+        // Never "insert, catch the error": after it PostgreSQL's transaction is dead.
+        let inserted = card::Entity::insert_many(rows)
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .exec_with_returning(&self.0)
+            .await?;
+        let named = inserted
+            .into_iter()
+            .map(|row| ((row.merchant, row.id), row.no));
+        let mut numbers: HashMap<_, _> = named.collect();
+        let mut cards = Vec::new();
+        for NewCard { card, author, .. } in new {
+            let name = (card.merchant().id().to_owned(), card.name.id().to_owned());
+            let no = numbers.remove(&name);
+            let no = no.ok_or_else(|| Error::conflict("a card's name was taken meanwhile"))?;
+            cards.push((Card { no, ..card }, author));
+        }
+        self.append_all(&cards).await?;
+        Ok(cards.into_iter().map(|(card, _)| card).collect())
     }
 
     /// A new version that may show more than the one before.
@@ -187,9 +253,13 @@ fn erase(contact: &mut Contact) {
 }
 
 fn named(name: &CardName) -> sea_orm::Select<card::Entity> {
-    card::Entity::find()
-        .filter(card::Column::Merchant.eq(name.merchant().id()))
-        .filter(card::Column::Id.eq(name.id()))
+    card::Entity::find().filter(is_named(name))
+}
+
+fn is_named(name: &CardName) -> Condition {
+    Condition::all()
+        .add(card::Column::Merchant.eq(name.merchant().id()))
+        .add(card::Column::Id.eq(name.id()))
 }
 
 fn not_purged(now: Micros) -> Condition {

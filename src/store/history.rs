@@ -80,6 +80,17 @@ fn placed(placement: &Placement) -> Vec<Changed> {
     changes
 }
 
+fn version<T: Kept>(kept: &T, author: &str) -> Version {
+    let (no, version, time) = kept.stamp();
+    Version {
+        no,
+        version,
+        time: time.0,
+        author: author.to_owned(),
+        body: json(kept),
+    }
+}
+
 /// What a row has whole.
 pub(super) fn whole<T: Kept + DeserializeOwned>(no: i64, body: &str) -> Result<T> {
     Ok(from_json::<T>(body)?.numbered(no))
@@ -87,16 +98,21 @@ pub(super) fn whole<T: Kept + DeserializeOwned>(no: i64, body: &str) -> Result<T
 
 impl Db<DatabaseTransaction> {
     pub(super) async fn append<T: Kept>(&self, kept: &T, author: &str) -> Result<()> {
-        let (no, version, time) = kept.stamp();
-        let version = Version {
-            no,
-            version,
-            time: time.0,
-            author: author.to_owned(),
-            body: json(kept),
-        };
-        self.append_version::<T::Table>(version).await?;
+        self.append_version::<T::Table>(version(kept, author))
+            .await?;
         self.changes_too(kept.changes());
+        Ok(())
+    }
+
+    /// Some of one kind, each with its author.
+    pub(super) async fn append_all<T: Kept>(&self, kept: &[(T, &str)]) -> Result<()> {
+        let rows = kept
+            .iter()
+            .map(|(kept, author)| T::Table::row(version(kept, author)));
+        T::Table::insert_many(rows)
+            .exec_without_returning(&self.0)
+            .await?;
+        self.changes_too(kept.iter().flat_map(|(kept, _)| kept.changes()));
         Ok(())
     }
 

@@ -1,14 +1,13 @@
 //! What is known of the WeCom links behind cards: now, for any number of cards in three queries;
-//! `link_health/then.rs` has what was known at a time before.
+//! `link_health/then.rs` has what was known at a time before,
+//! `link_health/opened.rs` what a merchant may put on a card.
 
+mod opened;
 mod then;
 
 use std::collections::{BTreeSet, HashMap};
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, JoinType,
-    QueryFilter, QuerySelect, RelationTrait,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::{
     Db, Error, Result,
@@ -125,85 +124,6 @@ impl<C: ConnectionTrait> Db<C> {
             }
         }
         Ok(found)
-    }
-}
-
-impl Db<DatabaseTransaction> {
-    /// The contact with the corp whose link it is, where that is known; `None` where a merchant's
-    /// card may not carry it: its link is not there, or the corp is not the link's, not there or
-    /// does not name the merchant.
-    pub async fn wecom_opened(&self, wecom: &Wecom, merchant: &Merchant) -> Result<Option<Wecom>> {
-        let mut wecom = wecom.clone();
-        match self.owner(&wecom.target).await? {
-            Some((owner, deleted)) => {
-                let named = wecom.corp.get_or_insert_with(|| owner.clone());
-                if deleted || *named != owner {
-                    return Ok(None);
-                }
-            }
-            None if managed(&wecom.target).is_some() => return Ok(None),
-            None => {}
-        }
-        let Some(name) = &wecom.corp else {
-            return Ok(Some(wecom));
-        };
-        let corps = self.corp_facts(&BTreeSet::from([name])).await?;
-        let open = corps
-            .get(name)
-            .is_some_and(|corp| corp.merchants.contains(merchant));
-        Ok(open.then_some(wecom))
-    }
-
-    /// The corp of a managed link, also where only its address is given; and whether the link is
-    /// deleted.
-    async fn owner(&self, target: &WecomTarget) -> Result<Option<(CorpName, bool)>> {
-        let mine = match target {
-            WecomTarget::Kf(_) => return Ok(None),
-            WecomTarget::Link(name) => corp::Column::Id
-                .eq(name.corp.id())
-                .and(link::Column::Id.eq(name.id())),
-            WecomTarget::Acquisition(uri) => link::Column::Uri.eq(uri.without_scene()),
-        };
-        let owner = link::Entity::find()
-            .select_only()
-            .column(corp::Column::Id)
-            .column_as(link::Column::DeleteTime.is_not_null(), "deleted")
-            .join(JoinType::InnerJoin, link::Relation::Corp.def())
-            .filter(mine)
-            .into_tuple::<(String, bool)>()
-            .one(&self.0)
-            .await?;
-        let Some((id, deleted)) = owner else {
-            return Ok(None);
-        };
-        let name = CorpName::new(&id).map_err(|_| Error::corrupt("corps.id"))?;
-        Ok(Some((name, deleted)))
-    }
-
-    /// Where a contact's link leads, whatever its health; that of one that is still to be made
-    /// is not known.
-    pub async fn link_address(&self, wecom: &Wecom) -> Result<LinkHealth> {
-        let WecomTarget::Link(name) = &wecom.target else {
-            return Ok(match &wecom.target {
-                WecomTarget::Acquisition(uri) => LinkHealth::Works(uri.clone()),
-                _ => LinkHealth::Fails(Cause::Deleted),
-            });
-        };
-        let uri = link::Entity::find()
-            .select_only()
-            .column(link::Column::Uri)
-            .join(JoinType::InnerJoin, link::Relation::Corp.def())
-            .filter(corp::Column::Id.eq(name.corp.id()))
-            .filter(link::Column::Id.eq(name.id()))
-            .into_tuple::<Option<String>>()
-            .one(&self.0)
-            .await?;
-        let uri = uri
-            .flatten()
-            .map(|uri| AcquisitionUri::parse(&uri))
-            .transpose();
-        let uri = uri.map_err(|_| Error::corrupt("acquisition_links.uri"))?;
-        Ok(uri.map_or(LinkHealth::Fails(Cause::Creating), LinkHealth::Works))
     }
 }
 

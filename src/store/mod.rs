@@ -64,6 +64,7 @@ pub use acquisition_links::Errand;
 pub use appeals::Against;
 pub use audit::AuditEntry;
 pub use callbacks::Callback;
+pub use cards::NewCard;
 pub use changes::{Changed, Mark, Marks};
 pub use contact_events::{Learned, Of};
 pub use credit::CreditAccount;
@@ -79,7 +80,7 @@ pub use placements::Shown;
 pub use preview::Census;
 pub use reconciliation::{AtWecom, Tapped};
 pub use reported::Reported;
-pub use requests::Claim;
+pub use requests::{Asked, Claim};
 pub use sanctions::Sought;
 
 /// Where the rows are, and how many connections may look at them.

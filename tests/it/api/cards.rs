@@ -1,9 +1,11 @@
 //! `CardService`: what a card may say, and its life from creation to purge.
 
+mod together;
+
 use std::time::Duration;
 
 use mingpian::{
-    api::pb::{self, card::State, contact::Details, contact::Kind},
+    api::pb::{self, card::State, contact::Details, contact::Kind, wecom_contact::Target},
     domain::Micros,
 };
 use prost::Message;
@@ -35,7 +37,7 @@ async fn create_as(
     made.map(tonic::Response::into_inner)
 }
 
-fn wecom_at(target: pb::wecom_contact::Target) -> pb::Contact {
+fn wecom_at(target: Target) -> pb::Contact {
     let mut contact = wecom();
     contact.details = Some(Details::Wecom(pb::WecomContact {
         target: Some(target),
@@ -88,7 +90,7 @@ async fn all_that_is_wrong_is_said_at_once() {
         contacts: vec![
             phone("12345678901"),
             wechat("1abcdef"),
-            wecom_at(pb::wecom_contact::Target::KfUri("javascript:1".into())),
+            wecom_at(Target::KfUri("javascript:1".into())),
             wecom(),
         ],
         ..Default::default()
@@ -205,7 +207,6 @@ async fn numbers_are_read_as_people_write_them_and_never_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_wecoms_own_links_lead_to_wecom() {
-    use pb::wecom_contact::Target;
     let mut api = Api::start(Engine::Sqlite).await;
     for bad in [
         "https://work.weixin.qq.com.evil.example/ca/x",

@@ -10,8 +10,8 @@ use mingpian::{
 };
 
 use super::{
-    AUTHOR, NOW, SECOND, SORTED_IDS, Stage, card, card_name, clearance, insert_card, merchant,
-    wecom,
+    AUTHOR, NOW, SECOND, SORTED_IDS, Stage, card, card_name, clearance, insert_card,
+    insert_card_as, merchant, wecom,
 };
 use crate::{
     on_both_engines,
@@ -173,9 +173,9 @@ async fn a_write_asks_for_the_clearance_of_its_merchant_and_door(engine: Engine)
     let tx = s.store.begin().await.unwrap();
     for wrong in [others, to_serve] {
         let new = card("klook", "new");
-        tx.insert_card(&wrong, new, AUTHOR).await.unwrap_err();
         let next = old.next(NOW);
         tx.change_card(&wrong, &next, AUTHOR).await.unwrap_err();
+        insert_card_as(&tx, wrong, new, AUTHOR).await.unwrap_err();
     }
     tx.commit().await.unwrap();
     assert_eq!(page(&s, "", 9, true, NOW).await, ["main"]);

@@ -7,7 +7,10 @@ use mingpian::store::Store;
 use sea_orm::{ConnectionTrait, Database};
 use tokio::time::{Instant, timeout};
 
-use super::{AUTHOR, NOW, SECOND, Stage, card, card_name, clearance, insert_card, options, select};
+use super::{
+    AUTHOR, NOW, SECOND, Stage, card, card_name, clearance, insert_card, insert_card_as, options,
+    select,
+};
 use crate::{
     on_both_engines,
     support::{Engine, Scratch},
@@ -295,8 +298,6 @@ async fn postgres_that_only_reads_is_unavailable_for_writes() {
     );
     let tx = standby.begin().await.unwrap();
     let wanted = card("klook", "other");
-    let e = tx
-        .insert_card(&clearance(made.merchant()), wanted, AUTHOR)
-        .await;
+    let e = insert_card_as(&tx, clearance(made.merchant()), wanted, AUTHOR).await;
     assert!(e.unwrap_err().is_unavailable());
 }

@@ -33,10 +33,11 @@ use mingpian::{
         Facts, Link, LinkName, Merchant, Micros, Placement, PlacementName, PlacementState, Sealed,
         Surface, Wecom, WecomTarget, gate,
     },
-    store::{Options, Store, Tx},
+    store::{Asked, NewCard, Options, Result, Store, Tx},
 };
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use crate::support::{Engine, LINK, Scratch, open_standing};
 
@@ -126,9 +127,40 @@ async fn select(db: &DatabaseConnection, sql: &str) -> Vec<String> {
         .collect()
 }
 
+/// `None` where the name is taken.
 async fn insert_card(tx: &Tx, card: Card) -> Option<Card> {
     let clearance = clearance(card.merchant());
-    tx.insert_card(&clearance, card, AUTHOR).await.unwrap()
+    insert_card_as(tx, clearance, card, AUTHOR).await.unwrap()
+}
+
+async fn insert_card_as(
+    tx: &Tx,
+    clearance: Clearance,
+    card: Card,
+    author: &str,
+) -> Result<Option<Card>> {
+    let new = NewCard {
+        clearance,
+        card,
+        author,
+    };
+    match tx.insert_cards(vec![new]).await {
+        Ok(cards) => Ok(cards.into_iter().next()),
+        Err(e) if e.is_conflict() => {
+            // After an error of the engine's there would be no further statement.
+            tx.latest_change().await.unwrap();
+            Ok(None)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+fn asked(caller: &str, id: Uuid, fingerprint: u8) -> Asked<'_> {
+    Asked {
+        caller,
+        id,
+        fingerprint: [fingerprint; 32],
+    }
 }
 
 async fn insert_placement(tx: &Tx, placement: Placement) -> Option<Placement> {

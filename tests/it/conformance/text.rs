@@ -5,7 +5,7 @@ use mingpian::{
     store::{AuditEntry, Result},
 };
 
-use super::{AUTHOR, NOW, Stage, card, clearance, link, menu, placement};
+use super::{AUTHOR, NOW, Stage, card, clearance, insert_card_as, link, menu, placement};
 use crate::{on_both_engines, support::Engine};
 
 on_both_engines!(
@@ -155,17 +155,17 @@ async fn a_nul_is_refused_wherever_it_stands(engine: Engine) {
         *field(&mut wanted) = NUL.into();
         let clear = clearance(wanted.merchant());
         let tx = s.store.begin().await.unwrap();
-        refused(tx.insert_card(&clear, wanted, AUTHOR).await);
+        refused(insert_card_as(&tx, clear, wanted, AUTHOR).await);
     }
     let tx = s.store.begin().await.unwrap();
     let wanted = card("klook", "main");
-    let clear = clearance(wanted.merchant());
-    refused(tx.insert_card(&clear, wanted, NUL).await);
+    let clear = || clearance(card("klook", "main").merchant());
+    refused(insert_card_as(&tx, clear(), wanted, NUL).await);
     drop(tx);
     let tx = s.store.begin().await.unwrap();
     let mut wanted = link("klook", "l");
     wanted.channel = NUL.into();
-    refused(tx.insert_link(&clear, wanted).await);
+    refused(tx.insert_link(&clear(), wanted).await);
     drop(tx);
     for (resource, detail) in [(NUL, ""), ("r", NUL)] {
         let tx = s.store.begin().await.unwrap();

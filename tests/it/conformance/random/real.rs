@@ -10,7 +10,7 @@ use super::{
     Op, active, add_card, ago, edited, ids, menu_of, of, placed, plain, plain_card, say, sorted,
     turned,
 };
-use crate::conformance::{AUTHOR, NOW, Stage, card_name, clearance};
+use crate::conformance::{AUTHOR, NOW, Stage, asked, card_name, clearance, insert_card_as};
 
 /// A store, and the numbers of its placements in the order of their making.
 pub struct Real<'a> {
@@ -49,10 +49,8 @@ impl<'a> Real<'a> {
             Op::AddCard(m, id, text) => {
                 let wanted = add_card(case, m, id, text, now);
                 let clear = clearance(wanted.merchant());
-                say(tx
-                    .insert_card(&clear, wanted, AUTHOR)
-                    .await?
-                    .map(plain_card))
+                let made = insert_card_as(tx, clear, wanted, AUTHOR).await?;
+                say(made.map(plain_card))
             }
             Op::EditCard(m, id, text) => {
                 let Some(old) = tx.lock_card(&name(m, id)).await? else {
@@ -141,9 +139,8 @@ impl<'a> Real<'a> {
             }
             Op::Claim(caller, id, fingerprint, keep) => {
                 let (caller, id) = (format!("{case}{caller}"), Uuid::from_u128(*id));
-                let claim = tx
-                    .claim(&caller, id, &[*fingerprint], now, ago(now, *keep))
-                    .await?;
+                let asked = asked(&caller, id, *fingerprint);
+                let claim = tx.claim(asked, now, ago(now, *keep)).await?;
                 if claim == Claim::Fresh {
                     tx.keep_answer(&caller, id, now.0.to_le_bytes().to_vec())
                         .await?;
