@@ -15,7 +15,7 @@ use super::{
     Around, Db, Error, Options, Reads, Result, SELF, Store, Tx, array::array, migration::Migrator,
     totals::Totals,
 };
-use crate::domain::{Merchant, Micros, Program};
+use crate::domain::{Micros, Program};
 
 /// How long SQLite's one writer waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -260,29 +260,19 @@ impl Db<DatabaseTransaction> {
     /// Counting and inserting for one merchant, one after the other. SQLite has one writer
     /// anyway.
     pub async fn lock_merchant(&self, merchant: &str) -> Result<()> {
-        if self.0.get_database_backend() != DbBackend::Postgres {
-            return Ok(());
-        }
-        let statement = Statement::from_sql_and_values(
-            DbBackend::Postgres,
-            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
-            [merchant.into()],
-        );
-        self.0.execute_raw(statement).await?;
-        Ok(())
+        self.lock_merchants(vec![merchant]).await
     }
 
-    /// For these merchants, each once, likewise; who locks several does so in their order.
-    pub async fn lock_merchants(&self, merchants: &[&Merchant]) -> Result<()> {
+    /// For several, each of them once, likewise; who locks several does so in their order.
+    pub async fn lock_merchants(&self, mut merchants: Vec<&str>) -> Result<()> {
         if self.0.get_database_backend() != DbBackend::Postgres {
             return Ok(());
         }
-        let mut ids: Vec<_> = merchants.iter().map(|merchant| merchant.id()).collect();
-        ids.sort_unstable();
+        merchants.sort_unstable();
         let statement = Statement::from_sql_and_values(
             DbBackend::Postgres,
             "SELECT pg_advisory_xact_lock(hashtextextended(id, 0)) FROM unnest($1::text[]) AS id",
-            [array(&ids, |id| (*id).to_owned())],
+            [array(&merchants, |id| (*id).to_owned())],
         );
         self.0.execute_raw(statement).await?;
         Ok(())
