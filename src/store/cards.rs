@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{NotSet, Set},
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::OnConflict,
 };
 
@@ -31,7 +31,8 @@ pub struct NewCard<'a> {
 
 impl<C: ConnectionTrait> Db<C> {
     pub async fn card(&self, name: &CardName) -> Result<Option<Card>> {
-        named(name)
+        card::Entity::find()
+            .filter(is_named(name))
             .one(&self.0)
             .await?
             .map(Card::try_from)
@@ -89,11 +90,8 @@ impl<C: ConnectionTrait> Db<C> {
 
     /// How many cards count against the merchant's limit.
     pub async fn count_cards(&self, merchant: &Merchant) -> Result<u64> {
-        Ok(card::Entity::find()
-            .filter(card::Column::Merchant.eq(merchant.id()))
-            .filter(card::Column::Deleted.eq(false))
-            .count(&self.0)
-            .await?)
+        let counts = self.counts_of_cards(&[merchant]).await?;
+        Ok(counts.get(merchant).copied().unwrap_or_default())
     }
 
     /// How many cards count against each merchant's limit; none where it is not named.
@@ -121,12 +119,7 @@ impl<C: ConnectionTrait> Db<C> {
 impl Tx {
     /// The card, which nobody else changes until this transaction ends.
     pub async fn lock_card(&self, name: &CardName) -> Result<Option<Card>> {
-        named(name)
-            .lock_exclusive()
-            .one(&self.0)
-            .await?
-            .map(Card::try_from)
-            .transpose()
+        Ok(self.lock_cards([name]).await?.remove(name))
     }
 
     /// Those of these cards that are there, likewise.
@@ -250,10 +243,6 @@ fn erase(contact: &mut Contact) {
             sealed: String::new(),
         };
     }
-}
-
-fn named(name: &CardName) -> sea_orm::Select<card::Entity> {
-    card::Entity::find().filter(is_named(name))
 }
 
 fn is_named(name: &CardName) -> Condition {
