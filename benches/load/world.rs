@@ -19,9 +19,10 @@ use crate::{
 };
 
 /// Merchants with a capsule.
-/// On a machine that pauses, because others use it, nobody is refused for that.
-pub const PATIENT: (&str, &str) = ("MINGPIAN_LIMITS__QUEUE_MILLIS", "5000");
 pub const NOTES: u64 = 1_000;
+/// On a machine that pauses, because others use it, nobody is refused for that: a setting and its
+/// value.
+pub const PATIENT: (&str, &str) = ("MINGPIAN_LIMITS__QUEUE_MILLIS", "5000");
 
 pub struct World {
     pub dir: TempDir,
