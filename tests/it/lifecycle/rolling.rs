@@ -30,7 +30,6 @@ impl Replicas {
         // One viewer taps for all of them.
         scratch.settings(
             "[limits]\nshutdown_delay_seconds = 3\nviewer_taps_per_minute = 0\n\
-             queue_millis = 5000\n\
              [store]\nmax_connections = 8",
         );
         let start = |_| {
