@@ -22,7 +22,7 @@ use super::{
     meta,
     placements::padded,
 };
-use crate::domain::{Event, Merchant, Micros, day::MICROS_A_DAY};
+use crate::domain::{Event, Merchant, Micros, Touch, day::MICROS_A_DAY};
 
 /// Rows of one of SQLite's statements: more are no faster.
 const SQLITE_ROWS: usize = 100;
@@ -48,6 +48,9 @@ impl Tx {
         events.sort_by_key(|event| (day(event.time), event.id));
         if self.0.get_database_backend() == DbBackend::Postgres {
             return self.insert_postgres(&events, now).await;
+        }
+        if events.iter().any(|event| has_nul(event)) {
+            return Err(Error::corrupt("an event's text has a NUL in it"));
         }
         let mut new = 0;
         for events in events.chunks(SQLITE_ROWS) {
@@ -146,6 +149,24 @@ fn row(event: &Event, now: Micros) -> [Value; 14] {
         event.bot.into(),
         event.attributes.as_str().into(),
     ]
+}
+
+/// What PostgreSQL cannot keep, and the schema of SQLite does not refuse here.
+fn has_nul(event: &Event) -> bool {
+    let Touch {
+        placement,
+        note,
+        channel,
+    } = &event.touch;
+    [
+        placement,
+        note,
+        channel,
+        &event.conversation,
+        &event.attributes,
+    ]
+    .iter()
+    .any(|text| text.contains('\0'))
 }
 
 /// `OR FAIL`: what a broken statement wrote goes with its transaction, so SQLite need not copy

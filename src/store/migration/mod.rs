@@ -42,7 +42,10 @@ fn text_column(manager: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
 
 /// An id or other text that is compared and sorted by bytes on both engines.
 fn id_column(manager: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
-    let mut column = text_column(manager, name);
+    by_bytes(manager, text_column(manager, name))
+}
+
+fn by_bytes(manager: &SchemaManager<'_>, mut column: ColumnDef) -> ColumnDef {
     if engine(manager) == DbBackend::Postgres {
         column.extra("COLLATE \"C\"");
     }

@@ -1,11 +1,13 @@
 //! Values at their edges: times, texts, sizes.
 
 use mingpian::{
-    domain::{Card, Micros},
+    domain::{Card, Event, Micros, Stage as FunnelStage, Touch},
     store::{AuditEntry, Result},
 };
 
-use super::{AUTHOR, NOW, Stage, card, clearance, insert_card_as, link, menu, placement};
+use uuid::Uuid;
+
+use super::{AUTHOR, NOW, Stage, card, clearance, insert_card_as, link, menu, merchant, placement};
 use crate::{on_both_engines, support::Engine};
 
 on_both_engines!(
@@ -171,12 +173,40 @@ async fn a_nul_is_refused_wherever_it_stands(engine: Engine) {
         let tx = s.store.begin().await.unwrap();
         refused(audit(&tx, resource, detail).await);
     }
+    let fields: [fn(&mut Event) -> &mut String; 5] = [
+        |e| &mut e.touch.placement,
+        |e| &mut e.touch.note,
+        |e| &mut e.touch.channel,
+        |e| &mut e.conversation,
+        |e| &mut e.attributes,
+    ];
+    for field in fields {
+        let mut wanted = tap();
+        *field(&mut wanted) = NUL.into();
+        let tx = s.store.begin().await.unwrap();
+        refused(tx.insert_events(&[tap(), wanted], NOW).await);
+    }
     // In JSON it is an escape.
     let mut wanted = card("klook", "main");
     wanted.contacts[0].label = NUL.into();
     let written = s.add_card(wanted).await;
     let read = s.store.reads().card(&written.name).await.unwrap();
     assert_eq!(read, Some(written));
+}
+
+fn tap() -> Event {
+    Event {
+        id: Uuid::now_v7(),
+        stage: FunnelStage::Tap,
+        merchant: merchant("klook"),
+        viewer: None,
+        time: NOW,
+        touch: Touch::default(),
+        kind: None,
+        conversation: String::new(),
+        bot: false,
+        attributes: String::new(),
+    }
 }
 
 /// A bug of ours: neither to be tried again nor an outage.
