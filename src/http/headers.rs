@@ -9,7 +9,6 @@ use http::{
         X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
     },
 };
-use tower::util::MapResponseLayer;
 
 /// For what is not a page; a page brings a policy that names its own script and style.
 const NOTHING: HeaderValue = HeaderValue::from_static(
@@ -28,11 +27,6 @@ const ALWAYS: [(HeaderName, HeaderValue); 5] = [
     ),
 ];
 
-/// [`harden`] as a layer.
-pub fn layer() -> MapResponseLayer<fn(Response) -> Response> {
-    MapResponseLayer::new(harden)
-}
-
 /// Sets the headers, whatever the answer; cookies are taken out.
 pub fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
@@ -46,7 +40,10 @@ pub fn harden(mut response: Response) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, body::Body, http::Request, response::IntoResponse, routing::get};
+    use axum::{
+        Router, body::Body, http::Request, middleware::map_response, response::IntoResponse,
+        routing::get,
+    };
     use tower::ServiceExt;
 
     use super::*;
@@ -62,7 +59,8 @@ mod tests {
             ]
             .into_response()
         };
-        let app = Router::new().route("/loose", get(loose)).layer(layer());
+        let app = Router::new().route("/loose", get(loose));
+        let app = app.layer(map_response(async |response: Response| harden(response)));
         for (path, policy) in [
             ("/loose", "default-src 'self'"),
             (

@@ -1,18 +1,17 @@
 //! Counts and times requests of the public door, by the names of OpenTelemetry's HTTP
 //! conventions; and counts WeCom's callbacks by what became of them.
 
+use std::time::Duration;
+
 use axum::{
-    extract::{MatchedPath, Request, State},
-    http::Method,
-    middleware::Next,
-    response::Response,
+    extract::MatchedPath,
+    http::{Method, StatusCode},
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use tokio::time::Instant;
 
 /// Seconds, as the conventions advise.
 const BUCKETS: [f64; 14] = [
@@ -65,32 +64,28 @@ impl Metrics {
         }
     }
 
+    /// Counts and times one request.
+    pub(super) fn observe(
+        &self,
+        http_request_method: &'static str,
+        route: Option<&MatchedPath>,
+        status: StatusCode,
+        took: Duration,
+    ) {
+        let labels = Labels {
+            http_request_method,
+            http_route: self::route(route).to_owned(),
+            http_response_status_code: status.as_u16(),
+        };
+        let duration = self.duration.get_or_create(&labels);
+        duration.observe(took.as_secs_f64());
+    }
+
     /// Counts one callback; `kind` says what it told of, as far as it was read.
     pub(super) fn count_callback(&self, kind: &'static str, outcome: &'static str) {
         let labels = CallbackLabels { kind, outcome };
         self.callbacks.get_or_create(&labels).inc();
     }
-}
-
-/// Measures one request.
-pub(super) async fn measure(
-    State(metrics): State<Metrics>,
-    route: Option<MatchedPath>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let begun = Instant::now();
-    let http_request_method = method(request.method());
-    let http_route = self::route(route.as_ref()).to_owned();
-    let response = next.run(request).await;
-    let labels = Labels {
-        http_request_method,
-        http_route,
-        http_response_status_code: response.status().as_u16(),
-    };
-    let seconds = begun.elapsed().as_secs_f64();
-    metrics.duration.get_or_create(&labels).observe(seconds);
-    response
 }
 
 /// The method, or the word for those that the door does not know.

@@ -12,11 +12,10 @@ mod trace;
 mod wecom;
 mod words;
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
-    BoxError, Router,
-    error_handling::HandleErrorLayer,
+    Router,
     extract::{Path, Request, State, rejection::PathRejection},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header::RETRY_AFTER},
     middleware::{Next, from_fn, from_fn_with_state},
@@ -24,8 +23,7 @@ use axum::{
     routing::get,
 };
 use futures_util::FutureExt;
-use tokio::time::timeout;
-use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer};
+use tokio::{sync::Semaphore, time::timeout};
 
 use self::{metrics::Metrics, page::CardFace};
 use crate::{
@@ -36,7 +34,6 @@ use crate::{
     },
 };
 
-#[derive(Clone)]
 struct Door {
     app: App,
     deadline: Duration,
@@ -50,7 +47,7 @@ pub fn public(app: App, at_once: usize, deadline: Duration, metrics: Metrics) ->
         .layer(from_fn(catch_panic));
     let taps = Router::new()
         .route("/t/{token}", get(tap))
-        .with_state(Door { app, deadline })
+        .with_state(Arc::new(Door { app, deadline }))
         .fallback(nothing);
     let routes = limited(taps, at_once).merge(callbacks);
     guard(routes, metrics)
@@ -58,23 +55,22 @@ pub fn public(app: App, at_once: usize, deadline: Duration, metrics: Metrics) ->
 
 /// Works on so many requests of these routes at once, and sheds the rest.
 fn limited(routes: Router, at_once: usize) -> Router {
-    routes.method_not_allowed_fallback(other_method).layer(
-        ServiceBuilder::new()
-            .layer(HandleErrorLayer::new(shed))
-            .load_shed()
-            .layer(GlobalConcurrencyLimitLayer::new(at_once))
-            .layer(from_fn(catch_panic)),
-    )
+    let places = Arc::new(Semaphore::new(at_once));
+    routes
+        .method_not_allowed_fallback(other_method)
+        .layer(from_fn_with_state(places, limit))
 }
 
 /// Puts around the routes what every request passes.
 fn guard(routes: Router, metrics: Metrics) -> Router {
-    routes.layer(
-        ServiceBuilder::new()
-            .layer(from_fn(trace::trace))
-            .layer(from_fn_with_state(metrics, metrics::measure))
-            .layer(headers::layer()),
-    )
+    routes.layer(from_fn_with_state(metrics, trace::trace))
+}
+
+async fn limit(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    match places.try_acquire() {
+        Ok(_place) => catch_panic(request, next).await,
+        Err(_) => refused(lang::asked(request.headers()), Reason::Overloaded),
+    }
 }
 
 /// A panic ends its request with a page and nothing else.
@@ -92,7 +88,7 @@ async fn catch_panic(request: Request, next: Next) -> Response {
 struct Panicked;
 
 async fn tap(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     token: Result<Path<String>, PathRejection>,
     method: Method,
     headers: HeaderMap,
@@ -128,11 +124,6 @@ async fn nothing(headers: HeaderMap) -> Response {
 
 async fn other_method(headers: HeaderMap) -> Response {
     refused(lang::asked(&headers), Reason::MethodUnknown)
-}
-
-/// The only error there is to handle: the door has none of its own.
-async fn shed(headers: HeaderMap, _overloaded: BoxError) -> Response {
-    refused(lang::asked(&headers), Reason::Overloaded)
 }
 
 fn refused(lang: Lang, reason: Reason) -> Response {

@@ -1,8 +1,9 @@
-//! One span and one closing log line a request of the public door. Neither holds the path,
-//! which has a token in it: the route is enough.
+//! What every request of the public door passes: one span, one closing log line, its place in the
+//! metrics, and the headers of every answer. None holds the path, which has a token in it: the
+//! route is enough.
 
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     middleware::Next,
     response::Response,
 };
@@ -10,35 +11,40 @@ use http::StatusCode;
 use tokio::time::Instant;
 use tracing::{Instrument, error, field::Empty, info, info_span, warn};
 
-use super::metrics;
+use super::{
+    headers::harden,
+    metrics::{self, Metrics},
+};
 use crate::telemetry::{self, REQUEST_ID};
 
 pub(super) async fn trace(
+    State(metrics): State<Metrics>,
     route: Option<MatchedPath>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let id = telemetry::request_id(request.headers());
+    let started = Instant::now();
+    let (id, method) = (
+        telemetry::request_id(request.headers()),
+        metrics::method(request.method()),
+    );
     let span = info_span!(
         "http",
         otel.kind = "server",
-        http.request.method = metrics::method(request.method()),
+        http.request.method = method,
         http.route = metrics::route(route.as_ref()),
         http.response.status_code = Empty,
         request_id = id.to_str().unwrap_or_default(),
     );
     telemetry::continue_trace(&span, request.headers());
 
-    let started = Instant::now();
     request.headers_mut().insert(REQUEST_ID, id.clone());
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = harden(next.run(request).instrument(span.clone()).await);
     response.headers_mut().insert(REQUEST_ID, id);
 
-    let status = response.status();
-    let (code, ms) = (
-        status.as_u16(),
-        started.elapsed().as_micros() as f64 / 1000.0,
-    );
+    let (status, took) = (response.status(), started.elapsed());
+    metrics.observe(method, route.as_ref(), status, took);
+    let (code, ms) = (status.as_u16(), took.as_micros() as f64 / 1000.0);
     span.record("http.response.status_code", code);
     span.in_scope(|| match status {
         StatusCode::INTERNAL_SERVER_ERROR => error!(code, ms, "request ended"),
