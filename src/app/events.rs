@@ -91,13 +91,15 @@ impl App {
 
     /// A tap, once however often it is told of.
     pub(super) async fn record_tap(&self, event: Event, placement: &Placement) -> Result<()> {
-        let merchant = event.merchant.id();
-        let viewer = event.viewer.map(|hash| self.keys.viewer_of(merchant, hash));
-        let who = Pseudonyms {
-            viewer,
-            contact: None,
-        };
-        let telling = Telling::tap(&event, placement, who);
+        let telling = self.store.reads().tells().then(|| {
+            let merchant = event.merchant.id();
+            let viewer = event.viewer.map(|hash| self.keys.viewer_of(merchant, hash));
+            let who = Pseudonyms {
+                viewer,
+                contact: None,
+            };
+            Telling::tap(&event, placement, who)
+        });
         self.log_tap(event, telling).await
     }
 
@@ -108,7 +110,7 @@ impl App {
         }
         let now = self.ambient.now();
         let tx = self.store.begin().await?;
-        let new = tx.insert_events(events, now).await?;
+        let new = tx.insert_events(events.iter(), now).await?;
         if new > 0 {
             let mut touches = Touches::default();
             for event in events.iter().filter(|event| !event.bot) {

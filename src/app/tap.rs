@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tracing::{Span, field::display};
 use uuid::Uuid;
 
 use super::{App, Error, Principal, Result, events};
@@ -93,7 +94,10 @@ impl App {
             attributes: String::new(),
         };
         self.record(event, placement).await?;
-        tracing::info!(%event_id, placement = %placement.name, kind = said.kind.as_str(), "tap");
+        Span::current()
+            .record("event_id", display(event_id))
+            .record("placement", display(&placement.name))
+            .record("kind", said.kind.as_str());
         Ok(Tap {
             steps: launch::plan(opened.target(), token, environment),
             expire_time: edge.map_or(until, |edge| edge.min(until)),

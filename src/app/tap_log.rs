@@ -24,8 +24,8 @@ pub struct TapLog {
     came: Notify,
 }
 
-/// A tap, and what is told of it.
-type Tapped = (Event, Telling);
+/// A tap, and what is told of it outward.
+type Tapped = (Event, Option<Telling>);
 
 #[derive(Debug)]
 struct Waiting {
@@ -50,7 +50,7 @@ impl TapLog {
 
 impl App {
     /// Records a tap, once however often it is told of; after this it is durable.
-    pub(super) async fn log_tap(&self, tap: Event, telling: Telling) -> Result<()> {
+    pub(super) async fn log_tap(&self, tap: Event, telling: Option<Telling>) -> Result<()> {
         let (told, written) = oneshot::channel();
         self.taps.waiting().push(Waiting {
             tapped: (tap, telling),
@@ -108,13 +108,14 @@ impl App {
             if let Some(viewer) = tap.viewer.filter(|_| !tap.bot) {
                 touches.add(&tap.merchant, viewer, tap.time);
             }
-            new.push(tap.clone());
-            told.push(telling.clone());
+            new.push(tap);
+            told.extend(telling.clone());
         }
         if new.is_empty() {
             return Ok(());
         }
-        if tx.insert_events(&new, now).await? < new.len() as u64 {
+        let wanted = new.len() as u64;
+        if tx.insert_events(new, now).await? < wanted {
             // Another replica was faster with one; which one is seen the next time.
             return Err(store::Error::conflict("a tap was recorded elsewhere"));
         }

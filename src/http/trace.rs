@@ -35,6 +35,10 @@ pub(super) async fn trace(
         http.route = metrics::route(route.as_ref()),
         http.response.status_code = Empty,
         request_id = id.to_str().unwrap_or_default(),
+        // Of a tap (`app/tap.rs`).
+        event_id = Empty,
+        placement = Empty,
+        kind = Empty,
     );
     telemetry::continue_trace(&span, request.headers());
 

@@ -43,8 +43,12 @@ pub struct Touched {
 impl Tx {
     /// Keeps events, each once; how many are new. In the order of their keys, so that callers who
     /// send the same ones do not wait for each other.
-    pub async fn insert_events(&self, events: &[Event], now: Micros) -> Result<u64> {
-        let mut events: Vec<_> = events.iter().collect();
+    pub async fn insert_events(
+        &self,
+        events: impl IntoIterator<Item = &Event>,
+        now: Micros,
+    ) -> Result<u64> {
+        let mut events: Vec<_> = events.into_iter().collect();
         events.sort_by_key(|event| (day(event.time), event.id));
         if self.0.get_database_backend() == DbBackend::Postgres {
             return self.insert_postgres(&events, now).await;

@@ -123,6 +123,13 @@ struct Around {
     changed: Arc<Mutex<Vec<Changed>>>,
 }
 
+impl<C> Db<C> {
+    /// Whether what changes is told outward.
+    pub fn tells(&self) -> bool {
+        self.1.tells
+    }
+}
+
 impl Around {
     /// For a transaction of its own.
     fn fresh(&self) -> Self {

@@ -97,6 +97,10 @@ fn span(path: &str, id: &str) -> Span {
         rpc.method = path.trim_start_matches('/'),
         rpc.response.status_code = Empty,
         request_id = id,
+        // Of a tap (`app/tap.rs`).
+        event_id = Empty,
+        placement = Empty,
+        kind = Empty,
     )
 }
 
