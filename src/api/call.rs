@@ -1,8 +1,9 @@
 //! What every handler does first and last: the caller and the message out of the request,
 //! the answer or the status into the response.
 
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 
+use futures_util::FutureExt;
 use prost::Message;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -23,18 +24,19 @@ pub fn open<T>(request: Request<T>) -> app::Result<(Arc<Principal>, T)> {
     Ok((caller, message))
 }
 
-/// Ends a handler.
-pub async fn respond<T>(
+/// Ends a handler. No `async fn`: that would keep room for what it awaits twice, which each call
+/// pays for.
+pub fn respond<T>(
     answer: impl Future<Output = app::Result<T>>,
-) -> Result<Response<T>, Status> {
-    respond_as(async { answer.await.map(Response::new) }).await
+) -> impl Future<Output = Result<Response<T>, Status>> {
+    respond_as(answer.map(|answer| answer.map(Response::new)))
 }
 
 /// Likewise, of an answer with metadata.
-pub async fn respond_as<T>(
+pub fn respond_as<T>(
     answer: impl Future<Output = app::Result<Response<T>>>,
-) -> Result<Response<T>, Status> {
-    answer.await.map_err(status::from_error)
+) -> impl Future<Output = Result<Response<T>, Status>> {
+    answer.map(|answer| answer.map_err(status::from_error))
 }
 
 /// A write of this method. `request_id` was taken out of `message`, which is the rest.

@@ -112,7 +112,8 @@ impl App {
         }
         match answer.await {
             Ok(Some(answer)) => answer,
-            _ => self.create_alone(&creation).await,
+            // Seldom, and large: every call would make room for it.
+            _ => Box::pin(self.create_alone(&creation)).await,
         }
     }
 
