@@ -91,7 +91,7 @@ impl App {
 
     /// A tap, once however often it is told of.
     pub(super) async fn record_tap(&self, event: Event, placement: &Placement) -> Result<()> {
-        let telling = self.store.reads().tells().then(|| {
+        let telling = self.store.tells().then(|| {
             let merchant = event.merchant.id();
             let viewer = event.viewer.map(|hash| self.keys.viewer_of(merchant, hash));
             let who = Pseudonyms {
@@ -110,7 +110,7 @@ impl App {
         }
         let now = self.ambient.now();
         let tx = self.store.begin().await?;
-        let new = tx.insert_events(events.iter(), now).await?;
+        let new = tx.insert_events(events, now).await?;
         if new > 0 {
             let mut touches = Touches::default();
             for event in events.iter().filter(|event| !event.bot) {

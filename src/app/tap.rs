@@ -94,6 +94,7 @@ impl App {
             attributes: String::new(),
         };
         self.record(event, placement).await?;
+        // Of the request's span, whose closing line tells of the tap.
         Span::current()
             .record("event_id", display(event_id))
             .record("placement", display(&placement.name))

@@ -40,36 +40,27 @@ pub fn harden(mut response: Response) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use axum::{
-        Router, body::Body, http::Request, middleware::map_response, response::IntoResponse,
-        routing::get,
-    };
-    use tower::ServiceExt;
+    use axum::response::IntoResponse;
+    use http::StatusCode;
 
     use super::*;
 
-    #[tokio::test]
-    async fn every_answer_carries_them() {
-        let loose = || async {
-            [
-                ("cache-control", "public, max-age=60"),
-                ("x-frame-options", "SAMEORIGIN"),
-                ("content-security-policy", "default-src 'self'"),
-                ("set-cookie", "a=b"),
-            ]
-            .into_response()
-        };
-        let app = Router::new().route("/loose", get(loose));
-        let app = app.layer(map_response(async |response: Response| harden(response)));
-        for (path, policy) in [
-            ("/loose", "default-src 'self'"),
+    #[test]
+    fn every_answer_carries_them() {
+        let loose = [
+            ("cache-control", "public, max-age=60"),
+            ("x-frame-options", "SAMEORIGIN"),
+            ("content-security-policy", "default-src 'self'"),
+            ("set-cookie", "a=b"),
+        ];
+        for (answer, policy) in [
+            (loose.into_response(), "default-src 'self'"),
             (
-                "/nowhere",
+                StatusCode::NOT_FOUND.into_response(),
                 "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
             ),
         ] {
-            let request = Request::get(path).body(Body::empty()).unwrap();
-            let response = app.clone().oneshot(request).await.unwrap();
+            let answer = harden(answer);
             for (name, value) in [
                 ("cache-control", "no-store"),
                 ("referrer-policy", "no-referrer"),
@@ -78,10 +69,10 @@ mod tests {
                 ("x-robots-tag", "noindex"),
                 ("content-security-policy", policy),
             ] {
-                let values: Vec<_> = response.headers().get_all(name).iter().collect();
-                assert_eq!(values, [value], "{path} {name}");
+                let values: Vec<_> = answer.headers().get_all(name).iter().collect();
+                assert_eq!(values, [value], "{name}");
             }
-            assert!(!response.headers().contains_key("set-cookie"));
+            assert!(!answer.headers().contains_key("set-cookie"));
         }
     }
 }

@@ -1,12 +1,14 @@
 //! What every request of the public door passes, with handlers that misbehave.
 
 use std::{
+    future::pending,
     io::{self, Write},
     sync::{Arc, Mutex},
 };
 
 use axum::body::{Body, to_bytes};
-use prometheus_client::registry::Registry;
+use futures_util::poll;
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use tower::ServiceExt;
 use tracing::instrument::WithSubscriber;
 
@@ -35,17 +37,25 @@ async fn panics() {
     panic!("13800000000")
 }
 
+/// The door with such handlers, of which one at a time works, and its metrics.
+fn door() -> (Router, Registry) {
+    let routes = Router::new()
+        .route("/t/{token}", get(fine))
+        .route("/away/{token}", get(away))
+        .route("/panic/{token}", get(panics))
+        .route("/hang/{token}", get(pending::<()>));
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let door = guard(limited(routes.fallback(nothing), 1), metrics);
+    (door, registry)
+}
+
 /// The answer, its page, and what was logged.
 async fn send(method: &str, path: &str, sent: &[(&str, &str)]) -> (Response, String, String) {
     // While one scoped subscriber is all there is, tracing asks the thread that comes by a
     // span first whether anyone listens, and remembers a no for every thread.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
-    let routes = Router::new()
-        .route("/t/{token}", get(fine))
-        .route("/away/{token}", get(away))
-        .route("/panic/{token}", get(panics));
-    let routes = limited(routes.fallback(nothing), 1);
-    let door = guard(routes, Metrics::register(&mut Registry::default()));
+    let (door, _) = door();
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in sent {
         request = request.header(*name, *value);
@@ -110,4 +120,38 @@ async fn another_method_gets_a_page_too() {
     assert_eq!(answer.status(), 405);
     assert_eq!(answer.headers()["allow"], "GET,HEAD");
     assert!(page.contains("No such card"), "{page}");
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_never_by_path() {
+    let (door, registry) = door();
+    for path in ["/t/secret", "/t/secret", "/secret"] {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        door.clone().oneshot(request).await.unwrap();
+    }
+    let mut metrics = String::new();
+    encode(&mut metrics, &registry).unwrap();
+    for (route, code, count) in [("/t/{token}", 200, 2), ("_OTHER", 404, 1)] {
+        let line = format!(
+            "http_server_request_duration_seconds_count{{http_request_method=\"GET\",\
+             http_route=\"{route}\",http_response_status_code=\"{code}\"}} {count}\n"
+        );
+        assert!(metrics.contains(&line), "{line} is not in {metrics}");
+    }
+    assert!(!metrics.contains("secret"), "{metrics}");
+}
+
+#[tokio::test]
+async fn who_finds_no_place_is_shed_and_a_place_is_given_back() {
+    let (door, _) = door();
+    let ask = |path: &str| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        door.clone().oneshot(request)
+    };
+    let mut hangs = Box::pin(ask("/hang/x"));
+    assert!(poll!(&mut hangs).is_pending());
+    assert_eq!(ask("/t/x").await.unwrap().status(), 503);
+    drop(hangs);
+    assert_eq!(ask("/panic/x").await.unwrap().status(), 500);
+    assert_eq!(ask("/t/x").await.unwrap().status(), 200);
 }

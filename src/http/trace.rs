@@ -1,6 +1,6 @@
 //! What every request of the public door passes: one span, one closing log line, its place in the
-//! metrics, and the headers of every answer. None holds the path, which has a token in it: the
-//! route is enough.
+//! metrics, and the headers of every answer. Neither span, line nor metric holds the path, which
+//! has a token in it: the route is enough.
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -24,10 +24,8 @@ pub(super) async fn trace(
     next: Next,
 ) -> Response {
     let started = Instant::now();
-    let (id, method) = (
-        telemetry::request_id(request.headers()),
-        metrics::method(request.method()),
-    );
+    let id = telemetry::request_id(request.headers());
+    let method = metrics::method(request.method());
     let span = info_span!(
         "http",
         otel.kind = "server",

@@ -260,14 +260,15 @@ impl Db<DatabaseTransaction> {
     /// Counting and inserting for one merchant, one after the other. SQLite has one writer
     /// anyway.
     pub async fn lock_merchant(&self, merchant: &str) -> Result<()> {
-        self.lock_merchants(vec![merchant]).await
+        self.lock_merchants([merchant]).await
     }
 
     /// For several, each of them once, likewise; who locks several does so in their order.
-    pub async fn lock_merchants(&self, mut merchants: Vec<&str>) -> Result<()> {
+    pub async fn lock_merchants(&self, merchants: impl IntoIterator<Item = &str>) -> Result<()> {
         if self.0.get_database_backend() != DbBackend::Postgres {
             return Ok(());
         }
+        let mut merchants: Vec<_> = merchants.into_iter().collect();
         merchants.sort_unstable();
         let statement = Statement::from_sql_and_values(
             DbBackend::Postgres,

@@ -157,20 +157,25 @@ fn row(event: &Event, now: Micros) -> [Value; 14] {
 
 /// What PostgreSQL cannot keep, and the schema of SQLite does not refuse here.
 fn has_nul(event: &Event) -> bool {
-    let Touch {
-        placement,
-        note,
-        channel,
-    } = &event.touch;
-    [
-        placement,
-        note,
-        channel,
-        &event.conversation,
-        &event.attributes,
-    ]
-    .iter()
-    .any(|text| text.contains('\0'))
+    let Event {
+        touch: Touch {
+            placement,
+            note,
+            channel,
+        },
+        conversation,
+        attributes,
+        id: _,
+        stage: _,
+        merchant: _,
+        viewer: _,
+        time: _,
+        kind: _,
+        bot: _,
+    } = event;
+    [placement, note, channel, conversation, attributes]
+        .iter()
+        .any(|text| text.contains('\0'))
 }
 
 /// `OR FAIL`: what a broken statement wrote goes with its transaction, so SQLite need not copy

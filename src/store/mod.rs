@@ -123,13 +123,6 @@ struct Around {
     changed: Arc<Mutex<Vec<Changed>>>,
 }
 
-impl<C> Db<C> {
-    /// Whether what changes is told outward.
-    pub fn tells(&self) -> bool {
-        self.1.tells
-    }
-}
-
 impl Around {
     /// For a transaction of its own.
     fn fresh(&self) -> Self {
@@ -169,6 +162,11 @@ impl Store {
     pub fn telling(mut self, tells: bool) -> Self {
         self.reads.1.tells = tells;
         self
+    }
+
+    /// Whether what changes is told outward.
+    pub fn tells(&self) -> bool {
+        self.reads.1.tells
     }
 
     /// Brings the schema up to date. Processes that start together do it once.

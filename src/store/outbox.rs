@@ -107,6 +107,11 @@ impl Store {
 }
 
 impl Tx {
+    /// Whether what changes is told outward.
+    pub fn tells(&self) -> bool {
+        self.1.tells
+    }
+
     /// Has this told, once this transaction is committed; nothing where nothing is told.
     pub async fn tell(&self, tellings: impl IntoIterator<Item = Telling>) -> Result<()> {
         if !self.tells() {

@@ -165,8 +165,7 @@ impl App {
         let since = before(now, self.rules.keep_answers);
         let claims = tx.claims(&asked, now, since).await?;
         let merchants: Vec<_> = creations.iter().map(|c| c.merchant()).collect();
-        tx.lock_merchants(merchants.iter().map(|m| m.id()).collect())
-            .await?;
+        tx.lock_merchants(merchants.iter().map(|m| m.id())).await?;
         let names = creations.iter().map(|c| &c.card.name);
         let mut named = tx.lock_cards(names).await?;
         // Due, whatever comes of the creation.

@@ -56,9 +56,9 @@ impl MigrationTrait for Migration {
 
 /// `kind`: of the contact that was tapped; 0 for none. `day` is that of `event_time`, in UTC:
 /// PostgreSQL keeps each day in a partition of its own, which is dropped whole
-/// (`store/events.rs`). SQLite keeps rows in the order of their key. It is not asked for NULs:
-/// that takes a function, and SQLite copies each page before a statement over many rows that calls
-/// one. `store/events.rs` asks instead.
+/// (`store/events.rs`). SQLite keeps rows in the order of their key. It is not told to refuse NULs
+/// here: that takes a function, and SQLite copies each page before a statement over many rows that
+/// calls one. `store/events.rs` refuses them instead.
 async fn events(m: &SchemaManager<'_>) -> Result<(), DbErr> {
     let word = |name| by_bytes(m, column(name).text().take()).not_null().take();
     let table = table("events")

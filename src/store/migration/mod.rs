@@ -30,7 +30,8 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// Text. PostgreSQL cannot keep a NUL in one; SQLite could, and is told not to.
+/// Text. PostgreSQL cannot keep a NUL in one; SQLite could, and is told not to,
+/// but for events.
 fn text_column(manager: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(Alias::new(name));
     column.text();

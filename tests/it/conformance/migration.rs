@@ -94,6 +94,10 @@ async fn both_engines_have_the_same_tables_columns_and_indexes() {
     ] {
         assert!(sqlite.contains(line), "{line} in {sqlite:#?}");
     }
+    // What a check costs there says the migration.
+    let events = "SELECT sql FROM sqlite_schema WHERE name = 'events'";
+    let events = Stage::new(Engine::Sqlite).await.select(events).await;
+    assert!(!events.concat().contains("CHECK"), "{events:?}");
 }
 
 /// Columns, keys and indexes, a line each.

@@ -4,7 +4,6 @@ use mingpian::{
     domain::{Card, Event, Micros, Stage as FunnelStage, Touch},
     store::{AuditEntry, Result},
 };
-
 use uuid::Uuid;
 
 use super::{AUTHOR, NOW, Stage, card, clearance, insert_card_as, link, menu, merchant, placement};

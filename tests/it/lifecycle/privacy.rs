@@ -280,6 +280,17 @@ async fn secrets_are_nowhere_but_in_the_answers_that_reveal_them(engine: Engine)
     }
     let log = stop(&mut process);
     assert!(log.contains("TRACE") && log.contains("call ended"));
+    for door in ["OpenCard", "/t/{token}"] {
+        let fields = [
+            door,
+            " ended",
+            "event_id=",
+            "placement=merchants/klook/",
+            "kind=",
+        ];
+        let told = |line: &str| fields.iter().all(|field| line.contains(field));
+        assert!(log.lines().any(told), "no line tells of a tap by {door}");
+    }
     canaries.nothing_in("the log", log.as_bytes());
     for (name, bytes) in running.into_iter().chain(stored(&scratch).await) {
         canaries.no_secret_in(&name, &bytes);
