@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{super::micros, wecom_at};
 use crate::{
     api::{Api, refused},
+    lifecycle::{column, database},
     on_both_engines,
     support::{Engine, create_card},
 };
@@ -65,6 +66,10 @@ async fn each_is_judged_on_its_own(engine: Engine) {
             ),
         }
     }
+    // Who was refused may ask anew by the same id: no claim of theirs stays.
+    let db = database(&api.server.scratch).await;
+    let claimed = "SELECT caller FROM requests WHERE length(answer) = 0";
+    assert_eq!(column(&db, claimed).await, Vec::<String>::new());
     // Those of one transaction have its time.
     let made = answers.iter().filter_map(|answer| answer.as_ref().ok());
     let times: HashSet<_> = made.map(|card| micros(card.create_time)).collect();
