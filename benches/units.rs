@@ -37,9 +37,9 @@ fn get_chat_menu(bencher: Bencher<'_, '_>) {
 
 /// The first placement, with all that the gate asks about it, and the time.
 fn candidate() -> (Candidate, Micros) {
-    let Stage { app, beside, .. } = Stage::new();
-    let now = app.ambient.now();
-    let candidate = beside.block_on(app.serving.candidate(1, now)).unwrap();
+    let stage = Stage::new();
+    let (serving, now) = (&stage.app.serving, stage.app.ambient.now());
+    let candidate = stage.beside.block_on(serving.candidate(1, now)).unwrap();
     (candidate.value.clone().unwrap(), now)
 }
 

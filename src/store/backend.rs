@@ -257,6 +257,17 @@ impl Db<DatabaseTransaction> {
         Ok(())
     }
 
+    /// Until this transaction ends statements are planned for the tables as they are. Each day's
+    /// partition begins empty, and a plan that was kept then reads all of it, for as long as
+    /// nobody has analyzed it. SQLite's plans do not depend on how much there is.
+    pub(super) async fn plan_anew(&self) -> Result<()> {
+        if self.0.get_database_backend() == DbBackend::Postgres {
+            let anew = "SET LOCAL plan_cache_mode = force_custom_plan";
+            self.0.execute_unprepared(anew).await?;
+        }
+        Ok(())
+    }
+
     /// Counting and inserting for one merchant, one after the other. SQLite has one writer
     /// anyway.
     pub async fn lock_merchant(&self, merchant: &str) -> Result<()> {

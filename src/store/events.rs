@@ -97,6 +97,7 @@ impl Tx {
             days.extend([day(tap.time) - 1, day(tap.time)]);
             ids.push(tap.id);
         }
+        self.plan_anew().await?;
         let known = event::Entity::find()
             .select_only()
             .column(event::Column::Id)
