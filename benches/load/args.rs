@@ -17,6 +17,11 @@ impl Engine {
     }
 }
 
+const SCENARIOS: [&str; 11] = [
+    "menu", "capsules", "tap", "door", "card", "node", "overload", "start", "million", "memory",
+    "layers",
+];
+
 #[derive(Clone, Debug)]
 pub struct Args {
     pub scenarios: Vec<String>,
@@ -74,8 +79,8 @@ impl Args {
             "--perf" => self.perf = Some(value()),
             // Cargo says so.
             "--bench" => {}
-            word if word.starts_with('-') => panic!("{word}: main.rs says what there is"),
-            scenario => self.scenarios.push(scenario.to_owned()),
+            scenario if SCENARIOS.contains(&scenario) => self.scenarios.push(scenario.to_owned()),
+            _ => panic!("{word}: main.rs says what there is"),
         }
     }
 
