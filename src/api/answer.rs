@@ -49,6 +49,9 @@ impl Message for Encoded {
     }
 }
 
+/// An item with its bytes.
+type Compiled<'a> = (&'a Entry, &'a [u8]);
+
 /// Writes one answer.
 pub struct Writer<'a> {
     bytes: Vec<u8>,
@@ -69,8 +72,8 @@ const CAPSULE_ITEM: u32 = 2;
 /// What stands beside an item or a note, at most: heads, a note's name, the time.
 const ADDED: usize = 128;
 
-/// An item's bytes, but for what a call adds.
-pub fn compile(item: &Item<'_>) -> Box<[u8]> {
+/// Appends an item's bytes, but for what a call adds.
+pub fn compile(item: &Item<'_>, bytes: &mut Vec<u8>) {
     let icon = match item.kind {
         ContactKind::Wecom => "wecom",
         ContactKind::Phone => "phone",
@@ -88,7 +91,7 @@ pub fn compile(item: &Item<'_>) -> Box<[u8]> {
         headline: item.headline.to_owned(),
         avatar_uri: item.avatar_uri.to_owned(),
     };
-    item.encode_to_vec().into()
+    item.encode_raw(bytes);
 }
 
 impl<'a> Writer<'a> {
@@ -111,11 +114,11 @@ impl<'a> Writer<'a> {
             None => rest.not_modified = true,
             Some(Shown::Absent(reason)) => rest.absence = Some(absence(*reason)),
             Some(Shown::Items(kept, _)) => {
-                let entries = &kept.value.entries;
-                let items = entries.iter().map(|entry| ADDED + self.len(entry));
-                self.bytes.reserve(items.sum());
-                for (entry, token) in entries.iter().zip(&menu.tokens) {
-                    self.item(MENU_ITEMS, entry, token);
+                let items = kept.value.items();
+                let sizes = items.map(|item| ADDED + self.len(item));
+                self.bytes.reserve(sizes.sum());
+                for (item, token) in kept.value.items().zip(&menu.tokens) {
+                    self.item(MENU_ITEMS, item, token);
                 }
             }
         }
@@ -138,9 +141,9 @@ impl<'a> Writer<'a> {
             self.put(NOTE, note.as_bytes());
             match shown {
                 Shown::Items(capsule, _) => {
-                    let first = capsule.value.entries.first();
-                    if let Some((entry, token)) = first.zip(tokens.next()) {
-                        self.item(CAPSULE_ITEM, entry, token);
+                    let first = capsule.value.items().next();
+                    if let Some((item, token)) = first.zip(tokens.next()) {
+                        self.item(CAPSULE_ITEM, item, token);
                     }
                 }
                 Shown::Absent(reason) => absent(*reason).encode(&mut self.bytes),
@@ -153,18 +156,18 @@ impl<'a> Writer<'a> {
     }
 
     /// An item as a message, for answers that are not written here.
-    pub fn message(mut self, entry: &Entry, token: &Token) -> Result<pb::Item, DecodeError> {
-        self.fields(entry, token);
+    pub fn message(mut self, item: Compiled<'_>, token: &Token) -> Result<pb::Item, DecodeError> {
+        self.fields(item, token);
         pb::Item::decode(&*self.bytes)
     }
 
-    fn item(&mut self, field: u32, entry: &Entry, token: &Token) {
-        self.open(field, self.len(entry));
-        self.fields(entry, token);
+    fn item(&mut self, field: u32, item: Compiled<'_>, token: &Token) {
+        self.open(field, self.len(item));
+        self.fields(item, token);
     }
 
-    fn fields(&mut self, entry: &Entry, token: &Token) {
-        self.bytes.put_slice(&entry.bytes);
+    fn fields(&mut self, (entry, bytes): Compiled<'_>, token: &Token) {
+        self.bytes.put_slice(bytes);
         if !entry.labeled {
             self.put(LABEL, self.lang.label(entry.kind).as_bytes());
         }
@@ -175,22 +178,22 @@ impl<'a> Writer<'a> {
     }
 
     /// What [`Self::fields`] writes.
-    fn len(&self, entry: &Entry) -> usize {
+    fn len(&self, (entry, bytes): Compiled<'_>) -> usize {
         let label = match entry.labeled {
             true => 0,
             false => nested_len(LABEL, self.lang.label(entry.kind).len()),
         };
         let token = size_of::<Token>();
         let uri = nested_len(OPEN_URI, self.open_prefix.len() + token);
-        entry.bytes.len() + label + nested_len(TAP_TOKEN, token) + uri
+        bytes.len() + label + nested_len(TAP_TOKEN, token) + uri
     }
 
     /// What stands behind the note.
     fn capsule_len(&self, shown: &Shown<Kept<Snapshot>>) -> usize {
         match shown {
             Shown::Items(capsule, _) => {
-                let first = capsule.value.entries.first();
-                first.map_or(0, |entry| nested_len(CAPSULE_ITEM, self.len(entry)))
+                let first = capsule.value.items().next();
+                first.map_or(0, |item| nested_len(CAPSULE_ITEM, self.len(item)))
             }
             Shown::Absent(reason) => absent(*reason).encoded_len(),
         }

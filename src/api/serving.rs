@@ -98,9 +98,9 @@ impl ServingService for Serving {
             let outcome = match &what {
                 Shown::Absent(reason) => Outcome::Absence(absence(*reason)),
                 Shown::Items(message, _) => {
-                    let first = message.entries.first().zip(tokens.first());
-                    let (entry, token) = first.ok_or_else(|| Error::bug("no item is shown"))?;
-                    let item = self.writer(&viewer).message(entry, token);
+                    let first = message.items().next().zip(tokens.first());
+                    let (item, token) = first.ok_or_else(|| Error::bug("no item is shown"))?;
+                    let item = self.writer(&viewer).message(item, token);
                     Outcome::Item(item.map_err(Error::bug)?)
                 }
             };

@@ -185,7 +185,7 @@ impl Call<'_> {
     /// side; who is held out is shown nothing.
     fn shown<S>(&self, kept: S, snapshot: impl Fn(&S) -> &Snapshot) -> Shown<S> {
         let of = snapshot(&kept);
-        let arm = of.split.as_deref().map(|split| {
+        let arm = of.split.as_ref().map(|split| {
             let arm = split.arm(self.viewer);
             let exposures = &self.app.exposures;
             exposures.note(split.experiment_no, self.viewer, arm, self.now);

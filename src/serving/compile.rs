@@ -1,7 +1,10 @@
 //! What of an answer is the same from call to call, compiled: bytes as the wire has them, to
 //! which a call adds a token, a label in the viewer's language and the time.
 
+use std::mem;
+
 use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
 
 use super::held::Weigh;
 use crate::domain::{
@@ -22,47 +25,61 @@ pub struct Item<'a> {
     pub avatar_uri: &'a str,
 }
 
-/// An item's bytes.
-pub type Compile = fn(&Item<'_>) -> Box<[u8]>;
+/// Appends an item's bytes.
+pub type Compile = fn(&Item<'_>, &mut Vec<u8>);
 
-/// An item, compiled.
-#[derive(Clone, Debug)]
+/// An item, compiled, but for its bytes.
+#[derive(Clone, Copy, Debug)]
 pub struct Entry {
     pub placement_no: i64,
     pub kind: ContactKind,
     /// Whether it has a label of its own.
     pub labeled: bool,
-    pub bytes: Box<[u8]>,
+    /// Where its bytes end.
+    pub end: u32,
 }
 
-/// An answer, compiled.
+/// An answer, compiled. It lies in few places: of a million of them hardly one is in a
+/// processor's cache, and each place is waited for.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    pub entries: Box<[Entry]>,
+    pub entries: SmallVec<[Entry; 3]>,
+    /// Of all items, one behind the other.
+    pub bytes: Box<[u8]>,
     /// Why there are none.
     pub absence: Option<Reason>,
     /// Of the experiment that the merchant runs.
-    pub split: Option<Box<Split>>,
+    pub split: Option<Split>,
     /// What makes this answer another than one before.
     pub content: [u8; 8],
 }
 
 impl Snapshot {
     pub fn new(answer: &Answer<'_>, split: Option<Split>, compile: Compile) -> Self {
+        let mut bytes = Vec::new();
+        let entries = answer.items.iter();
         Self {
-            entries: answer
-                .items
-                .iter()
-                .map(|item| entry(item, compile))
+            entries: entries
+                .map(|item| entry(item, compile, &mut bytes))
                 .collect(),
+            bytes: bytes.into(),
             absence: answer.absence,
-            split: split.filter(|_| !answer.items.is_empty()).map(Box::new),
+            split: split.filter(|_| !answer.items.is_empty()),
             content: content(answer),
         }
     }
+
+    /// The items with their bytes.
+    pub fn items(&self) -> impl Iterator<Item = (&Entry, &[u8])> {
+        let mut begin = 0;
+        self.entries.iter().map(move |entry| {
+            let end = entry.end as usize;
+            (entry, &self.bytes[mem::replace(&mut begin, end)..end])
+        })
+    }
 }
 
-fn entry(showing: &Showing<'_>, compile: Compile) -> Entry {
+fn entry(showing: &Showing<'_>, compile: Compile, bytes: &mut Vec<u8>) -> Entry {
     let Showing {
         placement,
         card,
@@ -70,19 +87,22 @@ fn entry(showing: &Showing<'_>, compile: Compile) -> Entry {
     } = showing;
     let contact = card.contact(*kind);
     let label = contact.map_or("", |contact| &contact.label);
+    let item = Item {
+        placement: &placement.name,
+        kind: *kind,
+        label,
+        preview: preview(contact, &card.display_name),
+        display_name: &card.display_name,
+        headline: &card.headline,
+        avatar_uri: &card.avatar_uri,
+    };
+    compile(&item, bytes);
     Entry {
         placement_no: placement.no,
         kind: *kind,
         labeled: !label.is_empty(),
-        bytes: compile(&Item {
-            placement: &placement.name,
-            kind: *kind,
-            label,
-            preview: preview(contact, &card.display_name),
-            display_name: &card.display_name,
-            headline: &card.headline,
-            avatar_uri: &card.avatar_uri,
-        }),
+        // Texts are limited, and a menu's placements.
+        end: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
     }
 }
 
@@ -115,12 +135,12 @@ fn content(answer: &Answer<'_>) -> [u8; 8] {
 
 impl Weigh for Snapshot {
     fn bytes(&self) -> usize {
-        let entries: usize = self.entries.iter().map(|entry| entry.bytes.len()).sum();
-        let split = |split: &Split| size_of::<Split>() + split.salt.len();
-        size_of::<Self>()
-            + size_of_val(&*self.entries)
-            + entries
-            + self.split.as_deref().map_or(0, split)
+        let beside = match self.entries.spilled() {
+            true => size_of_val(&*self.entries),
+            false => 0,
+        };
+        let salt = self.split.as_ref().map_or(0, |split| split.salt.len());
+        size_of::<Self>() + beside + self.bytes.len() + salt
     }
 }
 

@@ -9,12 +9,9 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
 use quick_cache::{Equivalent, Weighter, sync::Cache};
-use tokio::sync::{
-    Mutex as Seat,
-    oneshot::{self, error::RecvError},
-};
+use smallvec::SmallVec;
+use tokio::sync::oneshot;
 
 use crate::{
     domain::Micros,
@@ -23,8 +20,8 @@ use crate::{
 
 /// Keys that are read together.
 const TOGETHER: usize = 256;
-/// Tries to read, where others who read go away.
-const TRIES: usize = 5;
+/// Keys that wait at most; while the store hangs, who asks for more is refused.
+const WAITING: usize = 100_000;
 /// Of the cache itself, for each answer.
 const OVERHEAD: u64 = 96;
 /// What is expected of an answer; the cache grows beyond.
@@ -36,8 +33,8 @@ pub struct Known<V> {
     pub value: V,
     /// What had changed when it was read.
     pub then: u64,
-    /// What it depends on.
-    pub marks: Box<[Mark]>,
+    /// What it depends on: mostly a merchant, a note and a corp.
+    pub marks: SmallVec<[Mark; 4]>,
     /// For which moment it was made.
     pub at: Micros,
     /// When a date may change it.
@@ -69,13 +66,14 @@ struct Bytes;
 
 impl<K: Weigh, V: Weigh> Weighter<K, Arc<Known<V>>> for Bytes {
     fn weight(&self, key: &K, known: &Arc<Known<V>>) -> u64 {
-        let marks = size_of_val(&*known.marks);
-        OVERHEAD + (key.bytes() + known.value.bytes() + marks) as u64
+        OVERHEAD + (key.bytes() + known.value.bytes()) as u64
     }
 }
 
-/// Where answers are read.
-pub trait Source<K, V> {
+/// Where answers are read, and kept.
+pub trait Source<K: Weigh, V: Weigh>: Send + Sync + 'static {
+    fn held(&self) -> &Held<K, V>;
+
     /// Reads answers to these keys, all of them.
     fn read(
         &self,
@@ -92,6 +90,10 @@ type Tell<V> = Vec<oneshot::Sender<Told<V>>>;
 struct Waiting<K, V> {
     of: HashMap<K, Tell<V>>,
     order: VecDeque<K>,
+    /// The latest moment that somebody asks for.
+    now: Micros,
+    /// Whether a task reads until nobody waits.
+    at_work: bool,
 }
 
 impl<K: Clone + Eq + Hash, V> Waiting<K, V> {
@@ -99,22 +101,25 @@ impl<K: Clone + Eq + Hash, V> Waiting<K, V> {
         Self {
             of: HashMap::new(),
             order: VecDeque::new(),
+            now: Micros::MIN,
+            at_work: false,
         }
     }
 
-    fn ask(&mut self, key: &K) -> oneshot::Receiver<Told<V>> {
+    fn ask(&mut self, key: &K, now: Micros) -> oneshot::Receiver<Told<V>> {
         let (tell, told) = oneshot::channel();
         let of = self.of.entry(key.clone()).or_default();
         if of.is_empty() {
             self.order.push_back(key.clone());
         }
         of.push(tell);
+        self.now = self.now.max(now);
         told
     }
 
-    /// Takes the next keys that somebody still waits for.
-    fn take(&mut self) -> HashMap<K, Tell<V>> {
-        let mut taken = HashMap::new();
+    /// Takes the next keys that somebody still waits for, and for which moment.
+    fn take(&mut self) -> (HashMap<K, Tell<V>>, Micros) {
+        let (mut taken, now) = (HashMap::new(), self.now);
         while taken.len() < TOGETHER
             && let Some(key) = self.order.pop_front()
         {
@@ -124,7 +129,10 @@ impl<K: Clone + Eq + Hash, V> Waiting<K, V> {
                 taken.insert(key, tell);
             }
         }
-        taken
+        if self.order.is_empty() {
+            self.now = Micros::MIN;
+        }
+        (taken, now)
     }
 }
 
@@ -133,10 +141,8 @@ impl<K: Clone + Eq + Hash, V> Waiting<K, V> {
 pub struct Held<K: Weigh, V: Weigh> {
     cache: Cache<K, Arc<Known<V>>, Bytes>,
     marks: Arc<Marks>,
-    /// Missed, and yet to be read.
+    /// Missed, and yet to be read: by one task, so nothing is read twice.
     waiting: Mutex<Waiting<K, V>>,
-    /// Who sits here reads for all that wait: one at a time, so nothing is read twice.
-    seat: Seat<()>,
 }
 
 impl<K, V> Held<K, V>
@@ -151,7 +157,6 @@ where
             cache: Cache::with_weighter(expected, bytes, Bytes),
             marks: marks.clone(),
             waiting: Mutex::new(Waiting::new()),
-            seat: Seat::default(),
         }
     }
 
@@ -164,91 +169,23 @@ where
         known.filter(|known| known.holds(&self.marks, now))
     }
 
-    /// What is in memory, or else is read.
-    pub async fn one(&self, key: &K, source: &impl Source<K, V>, now: Micros) -> Told<V> {
-        if let Some(known) = self.get(key, now) {
-            return Ok(known);
+    /// Where to wait for each, and whether a task has to go to work.
+    fn ask(&self, keys: &[K], now: Micros) -> Result<(Vec<oneshot::Receiver<Told<V>>>, bool)> {
+        let mut waiting = self.waiting();
+        if waiting.order.len() >= WAITING {
+            return Err(Error::unavailable("too much waits to be read"));
         }
-        let mut read = self.read(vec![key.clone()], source, now).await?;
-        read.pop()
-            .ok_or_else(|| Error::corrupt("an answer was not read"))
+        let told = keys.iter().map(|key| waiting.ask(key, now)).collect();
+        let begins = !waiting.at_work;
+        waiting.at_work = true;
+        Ok((told, begins))
     }
 
-    /// Reads what is missing, together with what others miss; in the order of the keys.
-    pub async fn read(
-        &self,
-        keys: Vec<K>,
-        source: &impl Source<K, V>,
-        now: Micros,
-    ) -> Result<Vec<Arc<Known<V>>>> {
-        let mut known: HashMap<K, Arc<Known<V>>> = HashMap::new();
-        for _ in 0..TRIES {
-            let missing = keys.iter().filter(|key| !known.contains_key(*key));
-            let missing: Vec<_> = missing.cloned().collect();
-            if missing.is_empty() {
-                break;
-            }
-            let told = self.ask_and_read(&missing, source, now).await;
-            for (key, told) in missing.into_iter().zip(told) {
-                // Else whoever read for us went away, or read for an earlier moment.
-                if let Ok(read) = told {
-                    let read = read?;
-                    if read.is_of(now) {
-                        known.insert(key, read);
-                    }
-                }
-            }
-        }
-        let gone = || Error::conflict("those who read went away");
-        let known = keys
-            .iter()
-            .map(|key| known.get(key).cloned().ok_or_else(gone));
-        known.collect()
-    }
-
-    async fn ask_and_read(
-        &self,
-        keys: &[K],
-        source: &impl Source<K, V>,
-        now: Micros,
-    ) -> Vec<Result<Told<V>, RecvError>> {
-        let mine: Vec<_> = {
-            let mut waiting = self.waiting();
-            keys.iter().map(|key| waiting.ask(key)).collect()
-        };
-        let mut mine = join_all(mine);
-        loop {
-            let _seat = tokio::select! {
-                biased;
-                told = &mut mine => return told,
-                seat = self.seat.lock() => seat,
-            };
-            self.read_waiting(source, now).await;
-        }
-    }
-
-    async fn read_waiting(&self, source: &impl Source<K, V>, now: Micros) {
-        let mut waiting = self.waiting().take();
-        // Who sat here before may have read it.
-        waiting.retain(|key, tell| {
-            let known = self.get(key, now);
-            if let Some(known) = &known {
-                tell_all(tell, &Ok(known.clone()));
-            }
-            known.is_none()
-        });
-        if waiting.is_empty() {
-            return;
-        }
-        let keys: Vec<_> = waiting.keys().cloned().collect();
-        for (key, told) in read_each(source, keys, now).await {
-            if let Some(mut tell) = waiting.remove(&key) {
-                tell_all(&mut tell, &told);
-            }
-            if let Ok(known) = told {
-                self.cache.insert(key, known);
-            }
-        }
+    /// Whether there is more to read; who is told that there is not stops working.
+    fn go_on(&self) -> bool {
+        let mut waiting = self.waiting();
+        waiting.at_work = !waiting.order.is_empty();
+        waiting.at_work
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting<K, V>> {
@@ -256,9 +193,92 @@ where
     }
 }
 
+/// What is in memory, or else is read.
+pub async fn one<K, V, S>(source: &Arc<S>, key: &K, now: Micros) -> Told<V>
+where
+    K: Clone + Eq + Hash + Weigh + Send + Sync + 'static,
+    V: Weigh + Send + Sync + 'static,
+    S: Source<K, V>,
+{
+    if let Some(known) = source.held().get(key, now) {
+        return Ok(known);
+    }
+    let mut read = read(source, slice::from_ref(key), now).await?;
+    read.pop()
+        .ok_or_else(|| Error::corrupt("an answer was not read"))
+}
+
+/// Reads what is missing, together with what others miss; in the order of the keys. A task of its
+/// own does, so that a caller who goes away breaks nothing off for others, and what was read for
+/// callers without patience is there for the next.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "ends with the calls that wait for it"
+)]
+pub async fn read<K, V, S>(source: &Arc<S>, keys: &[K], now: Micros) -> Result<Vec<Arc<Known<V>>>>
+where
+    K: Clone + Eq + Hash + Weigh + Send + Sync + 'static,
+    V: Weigh + Send + Sync + 'static,
+    S: Source<K, V>,
+{
+    let (told, begins) = source.held().ask(keys, now)?;
+    if begins {
+        tokio::spawn(read_waiting(source.clone()));
+    }
+    let mut known = Vec::with_capacity(keys.len());
+    for told in told {
+        let over = || Error::unavailable("whoever read for others stopped");
+        known.push(told.await.map_err(|_| over())??);
+    }
+    Ok(known)
+}
+
+#[expect(clippy::disallowed_methods, reason = "waited for")]
+async fn read_waiting<K, V, S>(source: Arc<S>)
+where
+    K: Clone + Eq + Hash + Weigh + Send + Sync + 'static,
+    V: Weigh + Send + Sync + 'static,
+    S: Source<K, V>,
+{
+    while source.held().go_on() {
+        // After a panic those who wait for it are told nothing.
+        let _ = tokio::spawn(read_some(source.clone())).await;
+    }
+}
+
+async fn read_some<K, V, S>(source: Arc<S>)
+where
+    K: Clone + Eq + Hash + Weigh + Send + Sync,
+    V: Weigh + Send + Sync,
+    S: Source<K, V>,
+{
+    let held = source.held();
+    let (mut waiting, now) = held.waiting().take();
+    // It may have been read since it was missed.
+    waiting.retain(|key, tell| {
+        let known = held.get(key, now);
+        if let Some(known) = &known {
+            tell_all(tell, &Ok(known.clone()));
+        }
+        known.is_none()
+    });
+    if waiting.is_empty() {
+        return;
+    }
+    let keys: Vec<_> = waiting.keys().cloned().collect();
+    for (key, told) in read_each(&*source, keys, now).await {
+        if let Some(mut tell) = waiting.remove(&key) {
+            tell_all(&mut tell, &told);
+        }
+        if let Ok(known) = told {
+            held.cache.insert(key, known);
+        }
+    }
+}
+
 /// Reads together; where that shows a row that cannot be read, each by itself, so that one does not
 /// keep the others.
-async fn read_each<K: Clone, V>(
+async fn read_each<K: Clone + Weigh, V: Weigh>(
     source: &impl Source<K, V>,
     keys: Vec<K>,
     now: Micros,
@@ -289,3 +309,6 @@ fn tell_all<V>(tell: &mut Tell<V>, told: &Told<V>) {
         let _ = tell.send(told.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;

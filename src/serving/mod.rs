@@ -82,13 +82,17 @@ impl Serving {
     }
 
     /// A merchant's menu.
-    pub async fn menu(&self, merchant: &Merchant, now: Micros) -> Result<Kept<Snapshot>> {
-        self.menus.one(merchant, self, now).await
+    pub async fn menu(
+        self: &Arc<Self>,
+        merchant: &Merchant,
+        now: Micros,
+    ) -> Result<Kept<Snapshot>> {
+        held::one(self, merchant, now).await
     }
 
     /// The capsules of notes given by id, in that order; `None` where a note has none.
     pub async fn capsules(
-        &self,
+        self: &Arc<Self>,
         notes: &[&str],
         now: Micros,
     ) -> Result<Vec<Option<Kept<Snapshot>>>> {
@@ -106,8 +110,8 @@ impl Serving {
             return Ok(capsules);
         }
         let (keys, places): (Vec<_>, Vec<_>) = missed.into_iter().unzip();
-        let keys = keys.into_iter().map(Box::from).collect();
-        let read = self.capsules.read(keys, self, now).await?;
+        let keys: Vec<_> = keys.into_iter().map(Box::from).collect();
+        let read = held::read(self, &keys, now).await?;
         for (known, places) in read.into_iter().zip(places) {
             for place in places {
                 capsules[place] = Some(known.clone());
@@ -136,21 +140,21 @@ impl Serving {
 
     /// The card in a message, given by its placement; `None` where that is no message.
     pub async fn message(
-        &self,
+        self: &Arc<Self>,
         placement: &PlacementName,
         now: Micros,
     ) -> Result<Kept<Option<Snapshot>>> {
-        self.messages.one(placement, self, now).await
+        held::one(self, placement, now).await
     }
 
     /// What the tap of a placement, given by number, is judged by: as it stands in the store, where
     /// the feed was looked at before.
     pub async fn candidate(
-        &self,
+        self: &Arc<Self>,
         placement_no: i64,
         now: Micros,
     ) -> Result<Kept<Option<Candidate>>> {
-        self.candidates.one(&placement_no, self, now).await
+        held::one(self, &placement_no, now).await
     }
 
     /// Makes the filter of notes where it is wanting; says when, and of how many.

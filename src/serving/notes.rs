@@ -35,17 +35,13 @@ struct Filter {
 }
 
 impl Filter {
-    fn new(notes: &[String]) -> Self {
-        let room = (notes.len() / 2).max(ROOM);
-        let filter = Self {
-            notes: AtomicBloomFilter::with_false_pos(FALSE_POSITIVES)
-                .expected_items(notes.len() + room),
+    /// For so many notes, and half as many more.
+    fn new(notes: usize) -> Self {
+        let room = (notes / 2).max(ROOM);
+        Self {
+            notes: AtomicBloomFilter::with_false_pos(FALSE_POSITIVES).expected_items(notes + room),
             room: AtomicUsize::new(room),
-        };
-        for note in notes {
-            filter.notes.insert(note.as_str());
         }
-        filter
     }
 
     fn insert(&self, note: &str) {
@@ -108,19 +104,24 @@ impl Notes {
     /// Makes the filter of what the store has.
     pub async fn make(&self, reads: &Reads) -> Result<usize> {
         *self.meanwhile() = Some(Vec::new());
-        let mut notes = Vec::new();
-        let mut after = 0;
+        let filter = Filter::new(usize::try_from(reads.count_notes().await?).unwrap_or(usize::MAX));
+        let (mut notes, mut after) = (0, 0);
         while let Some((last, page)) = reads.notes_page(after, PAGE).await? {
             after = last;
-            notes.extend(page);
+            notes += page.len();
+            for note in page {
+                filter.notes.insert(note.as_str());
+            }
         }
         let mut meanwhile = self.meanwhile();
         // Where changes were missed meanwhile, this is worth nothing.
         if let Some(meanwhile) = meanwhile.take() {
-            notes.extend(meanwhile);
-            self.filter.store(Some(Filter::new(&notes).into()));
+            for note in meanwhile {
+                filter.insert(&note);
+            }
+            self.filter.store(Some(filter.into()));
         }
-        Ok(notes.len())
+        Ok(notes)
     }
 
     fn meanwhile(&self) -> MutexGuard<'_, Option<Vec<String>>> {

@@ -5,7 +5,12 @@ use std::{
     hash::Hash,
 };
 
-use super::{Known, Serving, Snapshot, held::Source};
+use smallvec::SmallVec;
+
+use super::{
+    Known, Serving, Snapshot,
+    held::{Held, Source},
+};
 use crate::{
     domain::{
         Calendar, Candidate, Card, Experiment, Merchant, Micros, PlacementName, Split, Surface,
@@ -49,6 +54,10 @@ pub async fn candidates(
 }
 
 impl Source<Merchant, Snapshot> for Serving {
+    fn held(&self) -> &Held<Merchant, Snapshot> {
+        &self.menus
+    }
+
     async fn read(
         &self,
         merchants: &[Merchant],
@@ -70,6 +79,10 @@ impl Source<Merchant, Snapshot> for Serving {
 }
 
 impl Source<Box<str>, Snapshot> for Serving {
+    fn held(&self) -> &Held<Box<str>, Snapshot> {
+        &self.capsules
+    }
+
     async fn read(
         &self,
         notes: &[Box<str>],
@@ -80,6 +93,10 @@ impl Source<Box<str>, Snapshot> for Serving {
 }
 
 impl Source<PlacementName, Option<Snapshot>> for Serving {
+    fn held(&self) -> &Held<PlacementName, Option<Snapshot>> {
+        &self.messages
+    }
+
     async fn read(
         &self,
         names: &[PlacementName],
@@ -102,6 +119,10 @@ impl Source<PlacementName, Option<Snapshot>> for Serving {
 }
 
 impl Source<i64, Option<Candidate>> for Serving {
+    fn held(&self) -> &Held<i64, Option<Candidate>> {
+        &self.candidates
+    }
+
     async fn read(
         &self,
         numbers: &[i64],
@@ -128,7 +149,7 @@ impl Source<i64, Option<Candidate>> for Serving {
         let none = || Known {
             then,
             at: now,
-            marks: Box::default(),
+            marks: SmallVec::new(),
             until: None,
             value: None,
         };
@@ -231,7 +252,10 @@ impl Read {
 }
 
 /// What an answer depends on.
-fn marks<'a>(candidates: impl IntoIterator<Item = &'a Candidate>, own: Changed) -> Box<[Mark]> {
+fn marks<'a>(
+    candidates: impl IntoIterator<Item = &'a Candidate>,
+    own: Changed,
+) -> SmallVec<[Mark; 4]> {
     let mut changed = BTreeSet::from([own]);
     for candidate in candidates {
         let merchant = candidate.placement.name.merchant();

@@ -181,15 +181,18 @@ impl<C: ConnectionTrait> Db<C> {
         self.shown_by_nos(&nos.collect::<Vec<_>>()).await
     }
 
+    /// How many notes have a capsule.
+    pub async fn count_notes(&self) -> Result<u64> {
+        Ok(capsules_there().count(&self.0).await?)
+    }
+
     /// The notes that have a capsule, given by id, of a page of placements after this number;
     /// and the number to go on after. `None` behind the last page.
     pub async fn notes_page(&self, after: i64, limit: u64) -> Result<Option<(i64, Vec<String>)>> {
-        let rows = Entity::find()
+        let rows = capsules_there()
             .select_only()
             .columns([Column::No, Column::Target])
             .filter(Column::No.gt(after))
-            .filter(Column::Surface.eq(placement::CAPSULE))
-            .filter(Column::State.ne(placement::DELETED))
             .order_by_asc(Column::No)
             .limit(limit)
             .into_tuple::<(i64, Option<String>)>()
@@ -306,6 +309,12 @@ pub(super) fn padded<T: Copy + Default>(values: impl Iterator<Item = T>) -> Vec<
     };
     values.resize(length, values.last().copied().unwrap_or_default());
     values
+}
+
+fn capsules_there() -> Select<Entity> {
+    Entity::find()
+        .filter(Column::Surface.eq(placement::CAPSULE))
+        .filter(Column::State.ne(placement::DELETED))
 }
 
 fn named(name: &PlacementName) -> Select<Entity> {

@@ -1,4 +1,5 @@
 use prost::Message;
+use smallvec::SmallVec;
 
 use super::*;
 use crate::{
@@ -26,9 +27,9 @@ fn served<T>(what: T) -> Served<T> {
 
 const UNTIL: Micros = Micros(1_800_000_000_000_000);
 
-fn entry(kind: ContactKind, label: &str) -> Entry {
+fn entry(kind: ContactKind, label: &str, bytes: &mut Vec<u8>) -> Entry {
     let merchant = Merchant::from_id("klook").unwrap();
-    let bytes = compile(&Item {
+    let item = Item {
         placement: &PlacementName::new(merchant, "menu").unwrap(),
         kind,
         label,
@@ -36,18 +37,24 @@ fn entry(kind: ContactKind, label: &str) -> Entry {
         display_name: "Harbor Tours 港湾",
         headline: &"长".repeat(120),
         avatar_uri: "",
-    });
+    };
+    compile(&item, bytes);
     Entry {
         placement_no: 7,
         kind,
         labeled: !label.is_empty(),
-        bytes,
+        end: u32::try_from(bytes.len()).unwrap(),
     }
 }
 
-fn kept(entries: Vec<Entry>) -> Kept<Snapshot> {
+fn kept(items: &[(ContactKind, &str)]) -> Kept<Snapshot> {
+    let mut bytes = Vec::new();
+    let entries = items
+        .iter()
+        .map(|(kind, label)| entry(*kind, label, &mut bytes));
     let snapshot = Snapshot {
-        entries: entries.into(),
+        entries: entries.collect(),
+        bytes: bytes.into(),
         absence: None,
         split: None,
         content: [0; 8],
@@ -56,7 +63,7 @@ fn kept(entries: Vec<Entry>) -> Kept<Snapshot> {
         value: snapshot,
         then: 0,
         at: Micros(0),
-        marks: Box::default(),
+        marks: SmallVec::new(),
         until: None,
     };
     known.into()
@@ -80,11 +87,8 @@ fn item(kind: pb::contact::Kind, label: &str, icon: &str, token: char) -> pb::It
 
 fn items() -> (Shown<Kept<Snapshot>>, Vec<pb::Item>) {
     use pb::contact::Kind;
-    let entries = vec![
-        entry(ContactKind::Wecom, ""),
-        entry(ContactKind::Phone, "Ring"),
-    ];
-    let shown = Shown::Items(kept(entries), None);
+    let both = [(ContactKind::Wecom, ""), (ContactKind::Phone, "Ring")];
+    let shown = Shown::Items(kept(&both), None);
     let items = vec![
         item(Kind::Wecom, "Add on WeCom", "wecom", 'a'),
         item(Kind::Phone, "Ring", "phone", 'b'),
@@ -150,8 +154,9 @@ fn capsules_read_back_as_the_messages_they_stand_for() {
 
 #[test]
 fn an_item_alone_is_the_same_message() {
-    let entry = entry(ContactKind::WechatId, "");
-    let read = writer().message(&entry, &TOKENS[0]).unwrap();
+    let mut bytes = Vec::new();
+    let entry = entry(ContactKind::WechatId, "", &mut bytes);
+    let read = writer().message((&entry, &bytes), &TOKENS[0]).unwrap();
     let label = Lang::En.label(ContactKind::WechatId);
     assert_eq!(
         read,
