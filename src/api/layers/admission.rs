@@ -14,21 +14,18 @@ use std::{
 };
 
 use axum::{body::Body, extract::Request, response::Response};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
 
-use super::{Arrived, FREQUENT, Limits};
+use super::{Arrived, FREQUENT, Limits, ending::Unsaid};
 use crate::{
     api::status,
     app::{Principal, Rates},
     domain::{Reason, Refusal},
 };
-
-/// What gRPC clients with a retry policy look for; the same time as in `RetryInfo`.
-const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
 const SERVING: &str = "/mingpian.v1.ServingService/";
 /// The calls whose messages are the largest: pictures.
@@ -43,7 +40,7 @@ enum Kind {
     Menu,
     /// Serving that waits for the store.
     Tap,
-    /// Likewise, one of the large calls.
+    /// One of the large calls.
     Large,
     /// Everything else waits for the store, too.
     Other,
@@ -64,7 +61,9 @@ impl Kind {
 pub struct Admission {
     taps: Room,
     others: Room,
-    large: Semaphore,
+    large: Room,
+    /// Menus that are not in memory.
+    misses: Semaphore,
     /// By subject.
     callers: Option<Rates<String>>,
     begun: Instant,
@@ -72,6 +71,9 @@ pub struct Admission {
     late_since: AtomicU64,
     /// When the last of them was.
     late_last: AtomicU64,
+    /// Calls that were refused for want of a place, and for their number.
+    shed: Refused,
+    limited: Refused,
 }
 
 /// So long, in microseconds, late calls are done all the same.
@@ -90,11 +92,18 @@ impl Admission {
         Self {
             taps: room(limits.calls),
             others: room(limits.calls),
-            large: Semaphore::new(MOST_LARGE),
+            large: Room {
+                // Waited for, unread, until the deadline.
+                patience: Duration::MAX,
+                ..room(MOST_LARGE)
+            },
+            misses: Semaphore::new(limits.calls),
             callers: Rates::per_second(each_second, burst),
             begun: Instant::now(),
             late_since: AtomicU64::new(u64::MAX),
             late_last: AtomicU64::new(0),
+            shed: Refused::default(),
+            limited: Refused::default(),
         }
     }
 
@@ -104,23 +113,34 @@ impl Admission {
         A: Future<Output = Response>,
     {
         if let Err(refusal) = self.count(request.extensions().get()) {
-            return limited(&refusal);
+            if let Some(calls) = self.limited.told(self.now()) {
+                let caller: Option<&Arc<Principal>> = request.extensions().get();
+                let caller = caller.map(|caller| caller.subject.as_str());
+                tracing::warn!(calls, caller, "callers call more often than they may");
+            }
+            return unsaid(limited(&refusal));
         }
         let answer = match Kind::of(request.uri().path()) {
             Kind::Menu if self.is_late(&request) => None,
             Kind::Menu => self.serve(work(request)).await,
             Kind::Tap => self.taps.within(work(request)).await,
             Kind::Other => self.others.within(work(request)).await,
-            Kind::Large => {
-                let work = async {
-                    // Waited for, unread, until the deadline. Nobody closes it.
-                    let _seat = self.large.acquire().await;
-                    work(request).await
-                };
-                self.others.within(work).await
-            }
+            Kind::Large => self.large.within(work(request)).await,
         };
-        answer.unwrap_or_else(shed)
+        answer.unwrap_or_else(|| {
+            if let Some(calls) = self.shed.told(self.now()) {
+                tracing::warn!(
+                    calls,
+                    "calls are turned away: more come than are taken at once"
+                );
+            }
+            unsaid(shed())
+        })
+    }
+
+    /// Since the beginning, in microseconds.
+    fn now(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     fn count(&self, caller: Option<&Arc<Principal>>) -> Result<(), Refusal> {
@@ -131,7 +151,7 @@ impl Admission {
     }
 
     /// What comes from memory is done in one go, once its request is here, which one more turn is
-    /// for; whoever has to wait, for the store, goes among the taps. `None` where there is no place.
+    /// for; whoever has to wait, for the store, needs a place. `None` where there is none.
     async fn serve<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let (mut work, mut turns, mut place) = (pin!(work), 0, None);
         poll_fn(|cx| {
@@ -140,8 +160,8 @@ impl Admission {
                 turns += 1;
                 match turns {
                     1 => cx.waker().wake_by_ref(),
-                    2 => match self.taps.places.try_acquire() {
-                        Ok(among_taps) => place = Some(among_taps),
+                    2 => match self.misses.try_acquire() {
+                        Ok(free) => place = Some(free),
                         Err(_) => return Poll::Ready(None),
                     },
                     _ => {}
@@ -164,7 +184,7 @@ impl Admission {
             self.late_since.store(u64::MAX, Ordering::Relaxed);
             return false;
         }
-        let now = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let now = self.now();
         if now.saturating_sub(self.late_last.swap(now, Ordering::Relaxed)) > APART {
             self.late_since.store(now, Ordering::Relaxed);
             return false;
@@ -172,6 +192,32 @@ impl Admission {
         let since = self.late_since.fetch_min(now, Ordering::Relaxed);
         now.saturating_sub(since) > PAUSE
     }
+}
+
+/// Calls that were refused, told of at most once a second: a line for each would cost more than
+/// the refusal.
+#[derive(Default)]
+struct Refused {
+    calls: AtomicU64,
+    /// When they may be told of again.
+    again: AtomicU64,
+}
+
+impl Refused {
+    /// Counts one more; how many there were, where that is to be told.
+    fn told(&self, now: u64) -> Option<u64> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let again = self.again.load(Ordering::Relaxed);
+        let next = now + 1_000_000;
+        let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
+        let tells = now >= again && self.again.compare_exchange(again, next, set, seen).is_ok();
+        tells.then(|| self.calls.swap(0, Ordering::Relaxed))
+    }
+}
+
+fn unsaid(mut response: Response) -> Response {
+    response.extensions_mut().insert(Unsaid);
+    response
 }
 
 /// Places, and a queue in front of them.
@@ -202,7 +248,8 @@ fn limited(refusal: &Refusal) -> Response {
     let delay = refusal.retry_after.map_or(1000, |delay| delay.as_millis());
     let delay = u32::try_from(delay).unwrap_or(u32::MAX);
     let headers = response.headers_mut();
-    headers.insert(PUSHBACK, HeaderValue::from(delay));
+    // The same time as in `RetryInfo`.
+    headers.insert(status::PUSHBACK, HeaderValue::from(delay));
     response
 }
 
@@ -218,4 +265,16 @@ fn shed() -> Response {
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = HEADERS.clone();
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_refusals_each_is_counted_and_at_most_one_a_second_told() {
+        let refused = Refused::default();
+        let told = [0, 10, 999_999, 1_000_000, 1_000_001, 9_000_000].map(|now| refused.told(now));
+        assert_eq!(told, [Some(1), None, None, Some(3), None, Some(2)]);
+    }
 }

@@ -16,38 +16,44 @@ use tonic::{Code, Status};
 
 use super::errors;
 
-/// Calls `tell` with the call's code; with `CANCELLED` when dropped before that.
-pub struct Ending<F: FnOnce(Code)>(Option<F>);
+/// Marks an answer that is told of together with others of its kind, and not by itself.
+#[derive(Clone, Copy)]
+pub struct Unsaid;
 
-impl<F: FnOnce(Code)> Ending<F> {
+/// Calls `tell` with the call's code, and whether it is to be said; with `CANCELLED` when dropped
+/// before that.
+pub struct Ending<F: FnOnce(Code, bool)>(Option<F>);
+
+impl<F: FnOnce(Code, bool)> Ending<F> {
     pub fn new(tell: F) -> Self {
         Self(Some(tell))
     }
 
-    fn tell(&mut self, code: Code) {
+    fn tell(&mut self, code: Code, said: bool) {
         if let Some(tell) = self.0.take() {
-            tell(code);
+            tell(code, said);
         }
     }
 }
 
-impl<F: FnOnce(Code)> Drop for Ending<F> {
+impl<F: FnOnce(Code, bool)> Drop for Ending<F> {
     fn drop(&mut self) {
-        self.tell(Code::Cancelled);
+        self.tell(Code::Cancelled, true);
     }
 }
 
 /// Tells the ending when the response, with its body, has ended.
 pub fn watch<F>(response: Response, mut ending: Ending<F>) -> Response
 where
-    F: FnOnce(Code) + Unpin + Send + 'static,
+    F: FnOnce(Code, bool) + Unpin + Send + 'static,
 {
     if let Some(code) = code(response.headers()) {
-        ending.tell(code);
+        let said = response.extensions().get::<Unsaid>().is_none();
+        ending.tell(code, said);
         return response;
     }
     if response.body().is_end_stream() {
-        ending.tell(Code::Unknown);
+        ending.tell(Code::Unknown, true);
         return response;
     }
     response.map(|body| Body::new(Watched { body, ending }))
@@ -59,12 +65,12 @@ fn code(headers: &HeaderMap) -> Option<Code> {
         .map(|code| Code::from_bytes(code.as_bytes()))
 }
 
-struct Watched<F: FnOnce(Code)> {
+struct Watched<F: FnOnce(Code, bool)> {
     body: Body,
     ending: Ending<F>,
 }
 
-impl<F: FnOnce(Code) + Unpin> HttpBody for Watched<F> {
+impl<F: FnOnce(Code, bool) + Unpin> HttpBody for Watched<F> {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -77,11 +83,12 @@ impl<F: FnOnce(Code) + Unpin> HttpBody for Watched<F> {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     errors::mend_trailers(trailers);
-                    self.ending.tell(code(trailers).unwrap_or(Code::Unknown));
+                    self.ending
+                        .tell(code(trailers).unwrap_or(Code::Unknown), true);
                 }
             }
             // An answer that ends without a status.
-            Poll::Ready(Some(Err(_)) | None) => self.ending.tell(Code::Unknown),
+            Poll::Ready(Some(Err(_)) | None) => self.ending.tell(Code::Unknown, true),
             Poll::Pending => {}
         }
         polled

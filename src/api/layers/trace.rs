@@ -53,9 +53,9 @@ where
     if let Some(id) = &id {
         response.headers_mut().insert(REQUEST_ID, id.clone());
     }
-    let ending = Ending::new(move |code| {
+    let ending = Ending::new(move |code, said| {
         let took = timing.end(code);
-        if code != Code::Ok {
+        if code != Code::Ok && said {
             let id = id.as_ref().and_then(|id| id.to_str().ok());
             let span = span(uri.path(), id.unwrap_or_default());
             log(&span, code, took, false);
@@ -79,10 +79,12 @@ where
 
     let probe = path.starts_with("/grpc.health.");
     let told = span.clone();
-    let ending = Ending::new(move |code| {
+    let ending = Ending::new(move |code, said| {
         let took = timing.end(code);
         told.record("rpc.response.status_code", word(code));
-        log(&told, code, took, probe);
+        if said {
+            log(&told, code, took, probe);
+        }
     });
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let mut response = within(request).instrument(span).await;

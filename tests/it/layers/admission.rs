@@ -17,6 +17,7 @@ const MENU: &str = "/mingpian.v1.ServingService/GetChatMenu";
 const CAPSULES: &str = "/mingpian.v1.ServingService/BatchGetNoteCapsules";
 const TAP: &str = "/mingpian.v1.ServingService/OpenCard";
 const WRITE: &str = "/mingpian.v1.CardService/CreateCard";
+const SCREEN: &str = "/mingpian.v1.ComplianceService/ScreenContent";
 
 /// Where nobody is refused for the time that others take.
 const PATIENT: Limits = Limits {
@@ -37,7 +38,7 @@ impl Stage {
     fn new(stuck: &'static [&'static str], limits: Limits) -> Self {
         let (go, begun) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
         let mut services = Router::new();
-        for path in [CARDS, WRITE, MENU, CAPSULES, TAP] {
+        for path in [CARDS, WRITE, SCREEN, MENU, CAPSULES, TAP] {
             let (go, begun) = (go.clone(), begun.clone());
             let handler = move |_: Bytes| {
                 let (go, begun) = (go.clone(), begun.clone());
@@ -104,6 +105,19 @@ async fn menus_and_writes_go_on_while_taps_take_every_place_of_theirs() {
     }
 }
 
+#[tokio::test]
+async fn writes_go_on_while_texts_and_pictures_are_screened() {
+    let stage = Stage::new(&[SCREEN], PATIENT);
+    let mut screened = stage.at_work(SCREEN, 64).await;
+    fine(&stage.call(WRITE).await);
+    let one_more = timeout(LIMITS.patience * 4, stage.call(SCREEN)).await;
+    assert!(one_more.is_err(), "one more waits until its deadline");
+    stage.go.notify_waiters();
+    while let Some(answer) = screened.join_next().await {
+        fine(&answer.unwrap());
+    }
+}
+
 /// Two places are there for those that wait.
 #[tokio::test]
 async fn a_menu_that_waits_for_the_store_holds_up_no_other() {
@@ -112,6 +126,7 @@ async fn a_menu_that_waits_for_the_store_holds_up_no_other() {
     fine(&stage.call(MENU).await);
     assert!(overloaded(&stage.call(CAPSULES).await), "so many may wait");
     fine(&stage.call(MENU).await);
+    fine(&stage.call(TAP).await);
     stage.go.notify_waiters();
     while let Some(answer) = waiting.join_next().await {
         fine(&answer.unwrap());
