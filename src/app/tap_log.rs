@@ -2,11 +2,15 @@
 //! server, so that a caller who goes away breaks nothing off.
 
 use std::{
-    mem,
+    mem, slice,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::timeout,
+};
 
 use super::{App, Result, events::Touches};
 use crate::{
@@ -16,6 +20,10 @@ use crate::{
 
 /// Taps of one transaction.
 const TOGETHER: usize = 256;
+/// Taps that wait at most: while the store hangs, more are opened and not recorded.
+const WAITING: usize = 10_000;
+/// How long a transaction may take: it has no caller's deadline.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// Taps that wait.
 #[derive(Debug, Default)]
@@ -38,6 +46,16 @@ impl TapLog {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn wait(&self, tap: Waiting) -> store::Result<()> {
+        let mut waiting = self.waiting();
+        if waiting.len() >= WAITING {
+            return Err(store::Error::unavailable("too many taps wait"));
+        }
+        waiting.push(tap);
+        self.came.notify_one();
+        Ok(())
+    }
+
     /// The next ones, be it that nobody waits any more: they were tapped.
     fn take(&self) -> Vec<Waiting> {
         let mut waiting = self.waiting();
@@ -52,11 +70,10 @@ impl App {
     /// Records a tap, once however often it is told of; after this it is durable.
     pub(super) async fn log_tap(&self, tap: Event, telling: Option<Telling>) -> Result<()> {
         let (told, written) = oneshot::channel();
-        self.taps.waiting().push(Waiting {
+        self.taps.wait(Waiting {
             tapped: (tap, telling),
             told,
-        });
-        self.taps.came.notify_one();
+        })?;
         let over = || store::Error::unavailable("taps are no longer written");
         Ok(written.await.map_err(|_| over())??)
     }
@@ -80,11 +97,11 @@ impl App {
             .into_iter()
             .map(|waiting| (waiting.tapped, waiting.told))
             .unzip();
-        let written = self.save_taps(&tapped).await;
+        let written = self.save_in_time(&tapped).await;
         // What cannot be written must not take others with it.
         if tapped.len() > 1 && written.as_ref().is_err_and(|e| !e.is_unavailable()) {
             for (tapped, told) in tapped.iter().zip(told) {
-                let _ = told.send(self.save_taps(std::slice::from_ref(tapped)).await);
+                let _ = told.send(self.save_in_time(slice::from_ref(tapped)).await);
             }
             return;
         }
@@ -92,6 +109,12 @@ impl App {
             // Who no longer waits need not know.
             let _ = told.send(written.clone());
         }
+    }
+
+    async fn save_in_time(&self, tapped: &[Tapped]) -> store::Result<()> {
+        let long = || store::Error::unavailable("taps took too long to write");
+        let saved = timeout(LONGEST, self.save_taps(tapped)).await;
+        saved.unwrap_or_else(|_| Err(long()))
     }
 
     async fn save_taps(&self, tapped: &[Tapped]) -> store::Result<()> {

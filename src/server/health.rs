@@ -75,7 +75,11 @@ impl Health {
                 () = stop.cancelled() => break,
                 _ = ticks.tick() => {}
             }
-            let answers = matches!(timeout(LOOK_FOR, store.ping()).await, Ok(Ok(())));
+            let ping = timeout(LOOK_FOR, store.ping());
+            let Some(answer) = stop.run_until_cancelled(ping).await else {
+                break;
+            };
+            let answers = matches!(answer, Ok(Ok(())));
             // Only where the store answered before is there anything to go on with; and where
             // what changes is not seen, nothing is served, whatever the store answers.
             let serving = match &memory {

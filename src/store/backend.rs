@@ -1,6 +1,12 @@
 //! Every difference between the engines.
 
-use std::{fs, io, path::Path, str::FromStr, time::Duration};
+use std::{
+    fs, io,
+    path::Path,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
@@ -8,8 +14,11 @@ use sea_orm::{
 };
 use sea_orm_migration::MigratorTrait;
 use secrecy::ExposeSecret;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use tokio::time::{Instant, sleep};
+use sqlx::{
+    Connection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Around, Db, Error, Options, Reads, Result, SELF, Store, Tx, array::array, migration::Migrator,
@@ -44,6 +53,9 @@ const SANCTIONS_LOCK: i64 = 0x7361_6e63_7469_6f6e;
 /// Between two transactions of an import on SQLite: longer than the 100 ms after which it looks
 /// again whether another process still writes, so that who waits gets its turn.
 const GIVE_WAY: Duration = Duration::from_millis(120);
+
+/// After so long without an answer a connection that is given back is given up.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// How long a ping waits for its connection, and for a new one.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -82,6 +94,7 @@ pub(super) async fn connect(options: &Options) -> Result<Pools> {
         .map_sqlx_postgres_opts(|o| {
             o.options([("idle_in_transaction_session_timeout", LONGEST_PAUSE)])
         });
+    distrust_silence(&mut pool);
     let db = Database::connect(pool.clone()).await?;
     Ok(Pools {
         writer: db.clone(),
@@ -156,6 +169,36 @@ fn pool(url: &str, options: &Options) -> ConnectOptions {
         .sqlx_logging(false)
         .record_stmt_in_spans(false);
     pool
+}
+
+/// Gives up connections to a PostgreSQL that vanished without a word, as a machine that fails
+/// over does: TCP itself would wait for it for a quarter of an hour. Who got no answer in time
+/// goes away; then the connection is asked once more, and where nothing comes all that are older
+/// are closed as they are wanted again.
+fn distrust_silence(pool: &mut ConnectOptions) {
+    let silent: Arc<Mutex<Option<Instant>>> = Arc::default();
+    pool.map_sqlx_postgres_pool_opts(move |options| {
+        let (told, seen) = (silent.clone(), silent.clone());
+        let older = move |age: Duration| {
+            let silent = *seen.lock().unwrap_or_else(PoisonError::into_inner);
+            silent.is_some_and(|silent| age >= silent.elapsed())
+        };
+        options
+            .after_release(move |connection, _| {
+                let told = told.clone();
+                Box::pin(async move {
+                    if let Ok(answer) = timeout(SILENCE, connection.ping()).await {
+                        return answer.map(|()| true);
+                    }
+                    *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                    Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))
+                })
+            })
+            .before_acquire(move |_, met| {
+                let trusted = !older(met.age);
+                Box::pin(async move { Ok(trusted) })
+            })
+    });
 }
 
 fn make_folder(file: &Path) -> Result<()> {
