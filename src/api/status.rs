@@ -3,13 +3,17 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
     app,
     domain::{Reason, Refusal},
 };
+
+/// What gRPC clients with a retry policy look for: in how many milliseconds to come again, and -1
+/// for never.
+pub const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// The `domain` of every `ErrorInfo`.
 pub const DOMAIN: &str = "mingpian";
@@ -100,7 +104,13 @@ pub fn refusal(refusal: &Refusal) -> Status {
     if let Some(delay) = retry_after {
         details.set_retry_info(Some(delay));
     }
-    Status::with_error_details(code, cut(&refusal.message), details)
+    let mut status = Status::with_error_details(code, cut(&refusal.message), details);
+    if refusal.reason == Reason::EtagMismatch {
+        // ABORTED like a conflict, but the same request fails again.
+        let never = MetadataValue::from_static("-1");
+        status.metadata_mut().insert(PUSHBACK, never);
+    }
+    status
 }
 
 /// Anything that went wrong, as a caller sees it; see [`app::Error::into_refusal`].

@@ -99,6 +99,28 @@ fn the_settings_are_accepted_as_they_stand() {
     check_config(&HashMap::new(), &["deploy/systemd/mingpian.toml"]);
 }
 
+/// The build reads no file that its context leaves out.
+#[test]
+fn the_image_is_built_from_all_that_the_build_names() {
+    let context = text(".dockerignore");
+    let let_in: Vec<_> = context
+        .lines()
+        .filter_map(|l| l.strip_prefix('!'))
+        .collect();
+    let quoted = |text: &str, before: &str| {
+        let named = text.split(before).skip(1);
+        let named = named.map(|rest| rest.split('"').next().unwrap().to_owned());
+        named.collect::<Vec<_>>()
+    };
+    let mut named = quoted(&text("Cargo.toml"), "\npath = \"");
+    named.extend(quoted(&text("src/http/page.rs"), "config = \""));
+    assert!(named.len() >= 3, "{named:?}");
+    for file in named {
+        let within = |place: &&&str| file == **place || file.starts_with(&format!("{place}/"));
+        assert!(let_in.iter().any(|place| within(&place)), "{file}");
+    }
+}
+
 #[test]
 fn every_command_and_flag_named_is_one() {
     let (mut seen, mut flags) = (BTreeSet::new(), 0);

@@ -457,6 +457,11 @@ async fn an_etag_of_another_version_changes_nothing() {
         let status = refused(answer, Code::Aborted, "ETAG_MISMATCH");
         let metadata = status.get_details_error_info().unwrap().metadata;
         assert_eq!(metadata["etag"], second.etag);
+        // A client with a retry policy does not send it again.
+        assert_eq!(
+            status.metadata().get("grpc-retry-pushback-ms").unwrap(),
+            "-1"
+        );
     }
     assert_eq!(api.placement("p").await.unwrap(), second);
     let resume = pb::ResumePlacementRequest {
