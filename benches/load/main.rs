@@ -65,12 +65,22 @@ use std::time::Duration;
 
 use args::{Args, Engine};
 
+/// The ceilings, which are this program, too, have what `src/main.rs` has.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let words: Vec<String> = std::env::args().collect();
     if let [_, word, answers, database @ ..] = words.as_slice()
         && word == "--peer"
     {
-        return peer::serve(answers.into(), database.first().cloned());
+        let serve = peer::serve(answers.into(), database.first().cloned());
+        // As `src/main.rs` has it.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .event_interval(16)
+            .enable_all()
+            .build();
+        return runtime.unwrap().block_on(serve);
     }
     if let [_, word, url, millis, clients] = words.as_slice()
         && word == "--inserts"

@@ -1,5 +1,5 @@
-//! The ceiling: this program started again as a server that does nothing but answer. tonic and
-//! axum as they come, no layers, nobody is asked who calls; messages are ready and go through
+//! The ceiling: this program started again as a server that does nothing but answer, with our
+//! program's allocator and runtime. tonic and axum as they come, no layers, nobody is asked who calls; messages are ready and go through
 //! prost's encoder. A tap is one raw read and one raw insert (`raw.rs`).
 
 use std::{
@@ -41,7 +41,6 @@ pub fn start(answers: &Path, database: Option<&str>) -> Process {
 }
 
 /// What the program is when it is started so.
-#[tokio::main]
 pub async fn serve(answers: PathBuf, database: Option<String>) {
     let raw = match database {
         Some(url) => Some(Raw::open(&url).await),

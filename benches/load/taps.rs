@@ -72,9 +72,11 @@ async fn taps(args: &Args, engine: Engine, path: Option<&'static str>) {
         calls: (engine == Engine::Sqlite).then_some(1.0),
     };
     print(&[ours.name, bare.name], &rounds, goal);
-    println!(
-        "  {} taps recorded of {taps}",
-        recorded(&world).await - before
+    let recorded = recorded(&world).await - before;
+    assert_eq!(
+        recorded,
+        i64::try_from(taps).unwrap(),
+        "every tap is recorded, once"
     );
     if path.is_none() && engine == Engine::Sqlite {
         nginx(args, &world, &bare).await;
