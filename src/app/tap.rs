@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tracing::{Span, field::display};
+use tracing::{Span, record_all};
 use uuid::Uuid;
 
 use super::{App, Error, Principal, Result, events};
@@ -95,10 +95,12 @@ impl App {
         };
         self.record(event, placement).await?;
         // Of the request's span, whose closing line tells of the tap.
-        Span::current()
-            .record("event_id", display(event_id))
-            .record("placement", display(&placement.name))
-            .record("kind", said.kind.as_str());
+        record_all!(
+            Span::current(),
+            event_id = %event_id,
+            placement = %placement.name,
+            kind = said.kind.as_str()
+        );
         Ok(Tap {
             steps: launch::plan(opened.target(), token, environment),
             expire_time: edge.map_or(until, |edge| edge.min(until)),

@@ -1,9 +1,8 @@
 //! Experiments: a share of a merchant's viewers is shown no cards, so that what cards bring can
 //! be told from what would have come anyway.
 
-use std::io::Read as _;
-
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{ExperimentName, Merchant, Micros, card::etag, lift::Plan};
 
@@ -84,13 +83,11 @@ impl Split {
     /// slash and the viewer's keyed hash, scaled. A larger share of the same salt only adds to
     /// those who are held out.
     pub fn arm(&self, viewer: u64) -> Arm {
-        let mut hex = [b'/'; 17];
-        for (at, digit) in hex[1..].iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[(viewer >> (60 - 4 * at)) as usize & 0xf];
-        }
-        let mut key = self.salt.as_bytes().chain(&hex[..]);
-        // Reading from memory does not fail.
-        let hash = murmur3::murmur3_32(&mut key, 0).unwrap_or_default();
+        let digit = |at: usize| b"0123456789abcdef"[(viewer >> (60 - 4 * at)) as usize & 0xf];
+        let mut key: SmallVec<[u8; 96]> = SmallVec::from_slice(self.salt.as_bytes());
+        key.push(b'/');
+        key.extend((0..16).map(digit));
+        let hash = mur3::murmurhash3_x86_32(&key, 0);
         let bucket = (u64::from(hash) * u64::from(EVERYBODY)) >> 32;
         if bucket < u64::from(self.hold_out) {
             Arm::HeldOut

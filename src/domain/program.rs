@@ -293,12 +293,7 @@ impl Membership {
 /// 0) of `program/merchant`, scaled as flagd scales it.
 pub fn bucket(program: &ProgramName, merchant: &Merchant) -> u16 {
     let key = format!("{}/{}", program.id(), merchant.id());
-    let hash = murmur3(key.as_bytes());
+    let hash = mur3::murmurhash3_x86_32(key.as_bytes(), 0);
     let scaled = (u64::from(hash) * u64::from(EVERYBODY)) >> 32;
     u16::try_from(scaled).unwrap_or(EVERYBODY - 1)
-}
-
-fn murmur3(key: &[u8]) -> u32 {
-    // Reading from memory does not fail.
-    murmur3::murmur3_32(&mut std::io::Cursor::new(key), 0).unwrap_or_default()
 }
