@@ -9,12 +9,13 @@ mod rebuild;
 
 use std::collections::BTreeMap;
 
-use super::{App, Result, write::before};
+use super::{App, Result};
 use crate::{
     domain::{
         Merchant, Micros, Stage,
         funnel::{LONGEST, Reached, again},
         metric::{Metric, told},
+        time::before,
     },
     store::{self, Basis, Counted, Queued, Scope, Stretch, Tally, Touched, Tx},
 };

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{App, Result, write::before};
+use super::{App, Result};
 use crate::{
-    domain::{Calendar, Micros},
+    domain::{Calendar, Micros, time::before},
     store::Run,
 };
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{App, Error, Result, write::before};
+use super::{App, Error, Result};
 use crate::{
-    domain::Micros,
+    domain::{Micros, time::before},
     events::{self, Ack, CloudEvent, Seen, Stream},
     store::{self, Stands, StreamNote, Tx, Waiting},
 };

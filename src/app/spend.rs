@@ -5,15 +5,13 @@ use std::{borrow::Cow, time::Duration};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{
-    Ambient, App, Call, Result,
-    write::{Begin, before},
-};
+use super::{Ambient, App, Call, Result, write::Begin};
 use crate::{
     domain::{
         Calendar, Day, Micros, Reason, Refusal, SourceNames, SourceRoom, SpendCounts, SpendDay,
         SpendEntry,
         spend::{OLDEST_DAYS, ONE_TOO_MANY},
+        time::before,
     },
     store::{self, Store},
 };

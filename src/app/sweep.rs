@@ -5,8 +5,11 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{App, Result, write::before};
-use crate::{domain::Micros, store};
+use super::{App, Result};
+use crate::{
+    domain::{Micros, time::before},
+    store,
+};
 
 /// Cards looked up at once; each is purged in a transaction of its own.
 const PAGE: u64 = 100;

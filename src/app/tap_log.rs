@@ -121,7 +121,8 @@ impl App {
         let now = self.ambient.now();
         let tx = self.store.begin().await?;
         // The id of a tap is its token's, whichever day it is opened on.
-        let mut seen = tx.known_taps(tapped.iter().map(|(tap, _)| tap)).await?;
+        let taps = tapped.iter().map(|(tap, _)| tap);
+        let mut seen = tx.known_taps(taps, self.rules.served_ttl).await?;
         let mut touches = Touches::default();
         let (mut new, mut told) = (Vec::new(), Vec::new());
         for (tap, telling) in tapped {

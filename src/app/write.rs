@@ -1,7 +1,7 @@
 //! One write: a transaction that knows who asks, what time it is, and whether this very
 //! request was answered before.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{App, Error, Principal, Result};
 use crate::{
-    domain::{Merchant, Micros, Reason, Refusal, Standing},
+    domain::{Merchant, Micros, Reason, Refusal, Standing, time::before},
     store::{Asked, AuditEntry, Claim, Tx},
 };
 
@@ -187,16 +187,6 @@ impl App {
         let place = place(caller, id);
         Ok(self.keys.seal(&place, &plain, self.ambient.random()))
     }
-}
-
-/// The moment so long before.
-pub(super) fn before(now: Micros, age: Duration) -> Micros {
-    Micros(
-        now.0
-            - i64::try_from(age.as_micros())
-                .unwrap_or(i64::MAX)
-                .min(now.0),
-    )
 }
 
 fn place(caller: &str, id: Uuid) -> String {

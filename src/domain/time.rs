@@ -55,6 +55,12 @@ impl Add<Duration> for Micros {
     }
 }
 
+/// So much earlier, the epoch at the earliest.
+pub fn before(now: Micros, age: Duration) -> Micros {
+    let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+    Micros(now.0 - age.min(now.0))
+}
+
 /// The time of a version: now, but always after the version before, whatever the clocks of
 /// two replicas say.
 pub fn after(last: Micros, now: Micros) -> Micros {

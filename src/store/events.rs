@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     ops::RangeInclusive,
+    time::Duration,
 };
 
 use sea_orm::{
@@ -22,13 +23,16 @@ use super::{
     meta,
     placements::padded,
 };
-use crate::domain::{Event, Merchant, Micros, Touch, day::MICROS_A_DAY};
+use crate::domain::{Event, Merchant, Micros, Touch, day::MICROS_A_DAY, time::before};
 
 /// Rows of one of SQLite's statements: more are no faster.
 const SQLITE_ROWS: usize = 100;
 
 /// Events for which a savepoint is worth its two ways to PostgreSQL.
 const MANY: usize = 100;
+
+/// How far the clocks of replicas may differ.
+const CLOCKS: Duration = Duration::from_secs(60);
 
 /// Names the row with the first day of which all events are kept.
 const KEPT_FROM: &str = "events_kept_from";
@@ -87,14 +91,16 @@ impl Tx {
         Ok(self.0.execute_raw(any()).await?.rows_affected())
     }
 
-    /// Of these taps the ids that are kept already, be it of the day before.
+    /// Of these taps the ids that are kept already, be it of the day before: of tokens that open for
+    /// so long, a day at most.
     pub async fn known_taps(
         &self,
         taps: impl IntoIterator<Item = &Event>,
+        ttl: Duration,
     ) -> Result<HashSet<Uuid>> {
         let (mut days, mut ids) = (BTreeSet::new(), Vec::new());
         for tap in taps {
-            days.extend([day(tap.time) - 1, day(tap.time)]);
+            days.extend([day(before(tap.time, ttl + CLOCKS)), day(tap.time)]);
             ids.push(tap.id);
         }
         self.plan_anew().await?;

@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::{exists, not_open, quota};
 use crate::{
-    app::{App, Call, Error, Principal, Result, write::before},
+    app::{App, Call, Error, Principal, Result},
     domain::{
         Card, CardDraft, CardName, CardState, Clearance, Contact, ContactKind, Detail, Door, Facts,
-        Merchant, Micros, Refusal, Standing, Wecom, card, gate,
+        Merchant, Micros, Refusal, Standing, Wecom, card, gate, time::before,
     },
     store::{self, Asked, Claim, NewCard, Tx},
 };

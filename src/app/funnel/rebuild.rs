@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::{LEASE, Round, VIEWERS};
 use crate::{
-    app::{Ambient, write::before},
+    app::Ambient,
     domain::{
         Merchant, Micros,
         funnel::{LONGEST, windows_after},
+        time::before,
     },
     store::{self, Basis, Store},
 };

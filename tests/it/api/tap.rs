@@ -18,11 +18,15 @@ use tonic_types::StatusExt;
 
 use super::{Api, DAY, card_name, malformed, micros, placement_name, refused, time};
 use crate::{
+    lifecycle::{column, database},
     on_both_engines,
     support::{Engine, LINK, WECHAT_ID, in_menu, on_note, phone, wecom},
 };
 
-on_both_engines!(a_tap_looks_at_what_holds_now);
+on_both_engines!(
+    a_tap_looks_at_what_holds_now,
+    a_token_that_is_opened_on_two_days_is_one_tap,
+);
 
 /// With the card `main` in the menu; the tokens of its items by kind.
 async fn shown(engine: Engine) -> (Api, [String; 3]) {
@@ -347,4 +351,22 @@ async fn a_links_taps_on_the_public_door_are_nobodys() {
         Code::ResourceExhausted,
         "RATE_LIMITED",
     );
+}
+
+/// Days of events begin at midnight in UTC.
+async fn a_token_that_is_opened_on_two_days_is_one_tap(engine: Engine) {
+    let mut api = Api::with_card(engine).await;
+    let now = u64::try_from(api.server.clock.now().seconds()).unwrap();
+    let day = DAY.as_secs();
+    let midnight = i64::try_from((now / day + 2) * day).unwrap() * 1_000_000;
+    api.server.clock.stop_at(Micros(midnight - 600_000_000));
+    api.place("menu", in_menu(1)).await.unwrap();
+    let token = api.menu().await.items.remove(0).tap_token;
+    api.server.clock.stop_at(Micros(midnight - 1));
+    api.tap(&token).await.unwrap();
+    api.server.clock.stop_at(Micros(midnight + 200_000_000));
+    api.tap(&token).await.unwrap();
+    let db = database(&api.server.scratch).await;
+    let taps = "SELECT CAST(count(*) AS text) FROM events WHERE stage = 2";
+    assert_eq!(column(&db, taps).await, ["1"]);
 }
