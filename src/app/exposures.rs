@@ -33,6 +33,8 @@ const LONGEST: Duration = Duration::from_secs(10);
 pub struct Exposures {
     known: Known,
     waiting: Mutex<Vec<Exposure>>,
+    /// Notes of the next transaction: fewer, after one took too long.
+    next: AtomicUsize,
 }
 
 impl Default for Exposures {
@@ -40,6 +42,7 @@ impl Default for Exposures {
         Self {
             known: Known::new(REMEMBERED / WAYS),
             waiting: Mutex::default(),
+            next: AtomicUsize::new(WRITTEN),
         }
     }
 }
@@ -66,7 +69,7 @@ impl Exposures {
     /// Takes out some of what waits.
     fn take(&self) -> Vec<Exposure> {
         let mut waiting = self.lock();
-        let some = waiting.len().min(WRITTEN);
+        let some = waiting.len().min(self.next.load(Ordering::Relaxed));
         waiting.drain(..some).collect()
     }
 
@@ -144,8 +147,13 @@ impl App {
                 return Ok(written);
             }
             match self.save_exposures(&some).await {
-                Ok(()) => written += some.len(),
+                Ok(()) => {
+                    written += some.len();
+                    self.exposures.next.store(WRITTEN, Ordering::Relaxed);
+                }
                 Err(error) => {
+                    let fewer = (some.len() / 2).max(1);
+                    self.exposures.next.store(fewer, Ordering::Relaxed);
                     self.exposures.put_back(some);
                     return Err(error);
                 }

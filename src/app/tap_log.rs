@@ -100,8 +100,15 @@ impl App {
         let written = self.save_in_time(&tapped).await;
         // What cannot be written must not take others with it.
         if tapped.len() > 1 && written.as_ref().is_err_and(|e| !e.is_unavailable()) {
+            let mut away = None;
             for (tapped, told) in tapped.iter().zip(told) {
-                let _ = told.send(self.save_in_time(slice::from_ref(tapped)).await);
+                let saved = match &away {
+                    None => self.save_in_time(slice::from_ref(tapped)).await,
+                    Some(away) => Err(store::Error::clone(away)),
+                };
+                // Then the next would only wait for as long.
+                away = saved.clone().err().filter(store::Error::is_unavailable);
+                let _ = told.send(saved);
             }
             return;
         }

@@ -28,10 +28,11 @@ const LONGEST: Duration = Duration::from_secs(60);
 const LOST: Duration = Duration::from_secs(600);
 /// Changes of one query.
 const AT_ONCE: usize = 5_000;
-/// How far back a replica that begins to follow looks for changes under way; and how many numbers
-/// between two that were seen may be of transactions, where the sequence leapt: ten of the largest
-/// (`store/changes.rs`).
-const BACK: i64 = 2_000;
+/// How far back a replica that begins to follow looks for changes under way.
+const BACK: i64 = 200;
+/// How many numbers between two that were seen may be of transactions under way, where the
+/// sequence leapt: most have less than 200 (`store/changes.rs`).
+const LEAP: i64 = 2_000;
 /// A look that takes longer is given up.
 const LOOK: Duration = Duration::from_secs(2);
 /// What is older than this is served with a mark.
@@ -203,7 +204,8 @@ impl Seen {
             let last = self.last.as_ref().map_or(0, |(last, _)| *last);
             if number > last {
                 // A leap of the sequence: what is further back than that is given up.
-                let first = (last + 1).max(number - BACK);
+                let back = if last == 0 { BACK } else { LEAP };
+                let first = (last + 1).max(number - back);
                 self.skipped.extend((first..number).map(|gap| (gap, now)));
                 self.last = Some((number, changed));
             }

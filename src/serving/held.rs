@@ -11,7 +11,7 @@ use std::{
 
 use quick_cache::{Equivalent, Weighter, sync::Cache};
 use smallvec::SmallVec;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     domain::Micros,
@@ -22,6 +22,8 @@ use crate::{
 const TOGETHER: usize = 256;
 /// Keys that wait at most; while the store hangs, who asks for more is refused.
 const WAITING: usize = 100_000;
+/// How long a read may take: it has no caller's deadline.
+const LONGEST: Duration = Duration::from_secs(5);
 /// Of the cache itself, for each answer.
 const OVERHEAD: u64 = 96;
 /// What is expected of an answer; the cache grows beyond.
@@ -112,6 +114,8 @@ impl<K: Clone + Eq + Hash, V> Waiting<K, V> {
         if of.is_empty() {
             self.order.push_back(key.clone());
         }
+        // A place in the order stays, be it for who comes now.
+        of.retain(|tell| !tell.is_closed());
         of.push(tell);
         self.now = self.now.max(now);
         told
@@ -284,7 +288,7 @@ async fn read_each<K: Clone + Weigh, V: Weigh>(
     now: Micros,
 ) -> Vec<(K, Told<V>)> {
     let told = |(key, known)| (key, Ok(Arc::new(known)));
-    match source.read(&keys, now).await {
+    match read_in_time(source, &keys, now).await {
         Ok(read) => read.into_iter().map(told).collect(),
         Err(error) if error.is_conflict() || error.is_unavailable() || keys.len() == 1 => {
             let each = keys.into_iter().map(|key| (key, Err(error.clone())));
@@ -293,7 +297,7 @@ async fn read_each<K: Clone + Weigh, V: Weigh>(
         Err(_) => {
             let mut each = Vec::new();
             for key in keys {
-                match source.read(slice::from_ref(&key), now).await {
+                match read_in_time(source, slice::from_ref(&key), now).await {
                     Ok(read) => each.extend(read.into_iter().map(told)),
                     Err(error) => each.push((key, Err(error))),
                 }
@@ -301,6 +305,16 @@ async fn read_each<K: Clone + Weigh, V: Weigh>(
             each
         }
     }
+}
+
+async fn read_in_time<K: Weigh, V: Weigh>(
+    source: &impl Source<K, V>,
+    keys: &[K],
+    now: Micros,
+) -> Result<Vec<(K, Known<V>)>> {
+    let long = || Error::unavailable("answers took too long to read");
+    let read = timeout(LONGEST, source.read(keys, now)).await;
+    read.unwrap_or_else(|_| Err(long()))
 }
 
 fn tell_all<V>(tell: &mut Tell<V>, told: &Told<V>) {

@@ -35,7 +35,7 @@ struct Filter {
 }
 
 impl Filter {
-    /// For so many notes, and half as many more.
+    /// For so many notes at most, and half as many more.
     fn new(notes: usize) -> Self {
         let room = (notes / 2).max(ROOM);
         Self {
@@ -104,7 +104,8 @@ impl Notes {
     /// Makes the filter of what the store has.
     pub async fn make(&self, reads: &Reads) -> Result<usize> {
         *self.meanwhile() = Some(Vec::new());
-        let filter = Filter::new(usize::try_from(reads.count_notes().await?).unwrap_or(usize::MAX));
+        let most = usize::try_from(reads.most_notes().await?).unwrap_or(usize::MAX);
+        let filter = Filter::new(most);
         let (mut notes, mut after) = (0, 0);
         while let Some((last, page)) = reads.notes_page(after, PAGE).await? {
             after = last;

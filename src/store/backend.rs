@@ -3,8 +3,9 @@
 use std::{
     fs, io,
     path::Path,
+    pin::pin,
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -15,7 +16,7 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait;
 use secrecy::ExposeSecret;
 use sqlx::{
-    Connection,
+    Connection, PgConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -54,8 +55,9 @@ const SANCTIONS_LOCK: i64 = 0x7361_6e63_7469_6f6e;
 /// again whether another process still writes, so that who waits gets its turn.
 const GIVE_WAY: Duration = Duration::from_millis(120);
 
-/// After so long without an answer a connection that is given back is given up.
-const SILENCE: Duration = Duration::from_secs(1);
+/// After so long without an answer, on this connection or another, PostgreSQL is silent. The feed
+/// of changes is looked at more often.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// How long a ping waits for its connection, and for a new one.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -94,7 +96,7 @@ pub(super) async fn connect(options: &Options) -> Result<Pools> {
         .map_sqlx_postgres_opts(|o| {
             o.options([("idle_in_transaction_session_timeout", LONGEST_PAUSE)])
         });
-    distrust_silence(&mut pool);
+    distrust_silence(&mut pool, options.statement_timeout);
     let db = Database::connect(pool.clone()).await?;
     Ok(Pools {
         writer: db.clone(),
@@ -173,32 +175,69 @@ fn pool(url: &str, options: &Options) -> ConnectOptions {
 
 /// Gives up connections to a PostgreSQL that vanished without a word, as a machine that fails
 /// over does: TCP itself would wait for it for a quarter of an hour. Who got no answer in time
-/// goes away; then the connection is asked once more, and where nothing comes all that are older
-/// are closed as they are wanted again.
-fn distrust_silence(pool: &mut ConnectOptions) {
-    let silent: Arc<Mutex<Option<Instant>>> = Arc::default();
+/// goes away; then the connection is asked once more (sqlx asks by itself, too, but waits), and
+/// where nothing comes all that are older are closed as they are wanted again.
+fn distrust_silence(pool: &mut ConnectOptions, statement_timeout: Duration) {
+    let heard = Arc::<Heard>::default();
+    let listening = heard.clone();
     pool.map_sqlx_postgres_pool_opts(move |options| {
-        let (told, seen) = (silent.clone(), silent.clone());
-        let older = move |age: Duration| {
-            let silent = *seen.lock().unwrap_or_else(PoisonError::into_inner);
-            silent.is_some_and(|silent| age >= silent.elapsed())
-        };
-        options
-            .after_release(move |connection, _| {
-                let told = told.clone();
-                Box::pin(async move {
-                    if let Ok(answer) = timeout(SILENCE, connection.ping()).await {
-                        return answer.map(|()| true);
-                    }
-                    *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-                    Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))
-                })
-            })
-            .before_acquire(move |_, met| {
-                let trusted = !older(met.age);
-                Box::pin(async move { Ok(trusted) })
-            })
+        let heard = heard.clone();
+        options.after_release(move |connection, _| {
+            let heard = heard.clone();
+            Box::pin(async move { heard.answers(connection, statement_timeout).await })
+        })
     });
+    pool.map_sqlx_postgres_before_acquire(move |_, met| {
+        let trusted = !listening.is_from_before_silence(met.age);
+        Box::pin(async move { Ok(trusted) })
+    });
+}
+
+/// What was heard of PostgreSQL, on any connection.
+#[derive(Default)]
+struct Heard(Mutex<LastHeard>);
+
+#[derive(Default)]
+struct LastHeard {
+    answered: Option<Instant>,
+    silent: Option<Instant>,
+}
+
+impl Heard {
+    /// Asks, and waits while others are answered: then it is only slow, until its statement times
+    /// out.
+    async fn answers(
+        &self,
+        connection: &mut PgConnection,
+        statement_timeout: Duration,
+    ) -> Result<bool, sqlx::Error> {
+        let longest = Instant::now() + statement_timeout + SILENCE;
+        let mut ping = pin!(connection.ping());
+        loop {
+            let answer = timeout(SILENCE, &mut ping).await;
+            let (now, mut heard) = (Instant::now(), self.lock());
+            if let Ok(answer) = answer {
+                heard.answered = Some(now);
+                return answer.map(|()| true);
+            }
+            let others = heard.answered.is_some_and(|at| now - at < SILENCE);
+            if !others {
+                heard.silent = Some(now);
+            }
+            if !others || now > longest {
+                return Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
+            }
+        }
+    }
+
+    fn is_from_before_silence(&self, age: Duration) -> bool {
+        let silent = self.lock().silent;
+        silent.is_some_and(|silent| age >= silent.elapsed())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LastHeard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 fn make_folder(file: &Path) -> Result<()> {

@@ -92,7 +92,7 @@ impl Tx {
     }
 
     /// Of these taps the ids that are kept already, be it of the day before: of tokens that open for
-    /// so long, a day at most.
+    /// so long.
     pub async fn known_taps(
         &self,
         taps: impl IntoIterator<Item = &Event>,
@@ -100,7 +100,7 @@ impl Tx {
     ) -> Result<HashSet<Uuid>> {
         let (mut days, mut ids) = (BTreeSet::new(), Vec::new());
         for tap in taps {
-            days.extend([day(before(tap.time, ttl + CLOCKS)), day(tap.time)]);
+            days.extend(day(before(tap.time, ttl + CLOCKS))..=day(tap.time));
             ids.push(tap.id);
         }
         self.plan_anew().await?;

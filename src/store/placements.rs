@@ -181,18 +181,27 @@ impl<C: ConnectionTrait> Db<C> {
         self.shown_by_nos(&nos.collect::<Vec<_>>()).await
     }
 
-    /// How many notes have a capsule.
-    pub async fn count_notes(&self) -> Result<u64> {
-        Ok(capsules_there().count(&self.0).await?)
+    /// At most so many notes have a capsule: as many placements were made. Counting them would
+    /// take as long as reading them.
+    pub async fn most_notes(&self) -> Result<u64> {
+        let last = Entity::find()
+            .select_only()
+            .column(Column::No)
+            .order_by_desc(Column::No)
+            .into_tuple::<i64>()
+            .one(&self.0);
+        Ok(last.await?.unwrap_or_default().unsigned_abs())
     }
 
     /// The notes that have a capsule, given by id, of a page of placements after this number;
     /// and the number to go on after. `None` behind the last page.
     pub async fn notes_page(&self, after: i64, limit: u64) -> Result<Option<(i64, Vec<String>)>> {
-        let rows = capsules_there()
+        let rows = Entity::find()
             .select_only()
             .columns([Column::No, Column::Target])
             .filter(Column::No.gt(after))
+            .filter(Column::Surface.eq(placement::CAPSULE))
+            .filter(Column::State.ne(placement::DELETED))
             .order_by_asc(Column::No)
             .limit(limit)
             .into_tuple::<(i64, Option<String>)>()
@@ -309,12 +318,6 @@ pub(super) fn padded<T: Copy + Default>(values: impl Iterator<Item = T>) -> Vec<
     };
     values.resize(length, values.last().copied().unwrap_or_default());
     values
-}
-
-fn capsules_there() -> Select<Entity> {
-    Entity::find()
-        .filter(Column::Surface.eq(placement::CAPSULE))
-        .filter(Column::State.ne(placement::DELETED))
 }
 
 fn named(name: &PlacementName) -> Select<Entity> {

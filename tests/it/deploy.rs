@@ -99,9 +99,8 @@ fn the_settings_are_accepted_as_they_stand() {
     check_config(&HashMap::new(), &["deploy/systemd/mingpian.toml"]);
 }
 
-/// The build reads no file that its context leaves out.
 #[test]
-fn the_image_is_built_from_all_that_the_build_names() {
+fn the_image_is_built_with_the_files_that_cargo_and_askama_are_told_of() {
     let context = text(".dockerignore");
     let let_in: Vec<_> = context
         .lines()

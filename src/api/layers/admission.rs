@@ -93,9 +93,10 @@ impl Admission {
             taps: room(limits.calls),
             others: room(limits.calls),
             large: Room {
+                places: Semaphore::new(MOST_LARGE),
+                queue: Semaphore::new(limits.queue.max(MOST_LARGE)),
                 // Waited for, unread, until the deadline.
                 patience: Duration::MAX,
-                ..room(MOST_LARGE)
             },
             misses: Semaphore::new(limits.calls),
             callers: Rates::per_second(each_second, burst),
@@ -115,8 +116,8 @@ impl Admission {
         if let Err(refusal) = self.count(request.extensions().get()) {
             if let Some(calls) = self.limited.told(self.now()) {
                 let caller: Option<&Arc<Principal>> = request.extensions().get();
-                let caller = caller.map(|caller| caller.subject.as_str());
-                tracing::warn!(calls, caller, "callers call more often than they may");
+                let last_caller = caller.map(|caller| caller.subject.as_str());
+                tracing::warn!(calls, last_caller, "callers call more often than they may");
             }
             return unsaid(limited(&refusal));
         }

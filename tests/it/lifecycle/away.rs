@@ -138,6 +138,13 @@ impl Stage {
         ]
     }
 
+    /// A menu that is not in memory; empty, where it is read.
+    async fn nobodys_menu(&self) -> Result<(), Status> {
+        let mut serving = ServingClient::new(self.channel.clone());
+        let menu = serving.get_chat_menu(get_menu("nobody-yet")).await;
+        menu.map(drop)
+    }
+
     async fn page(&self, language: &str) -> reqwest::Response {
         let url = format!("http://{}/t/{}", self.process.http, self.token);
         let request = reqwest::Client::new()
@@ -295,6 +302,9 @@ async fn a_silent_store_costs_no_more_than_the_deadline() {
     let more = format!("[limits]\ndeadline_seconds = 2\n{SHORTLY}");
     let stage = Stage::set(&more).await;
     stage.way.send_replace(Way::Silent);
+    // Its read is under way, and nothing comes of it.
+    let nobodys = stage.nobodys_menu().await.unwrap_err();
+    assert_eq!(nobodys.code(), Code::DeadlineExceeded);
     let write = write();
     let started = Instant::now();
     for (what, answer) in stage.calls(&write).await {
@@ -311,6 +321,11 @@ async fn a_silent_store_costs_no_more_than_the_deadline() {
     becomes(&stage.channel, ServingStatus::NotServing).await;
     stage.way.send_replace(Way::Open);
     stage.is_back(&write).await;
+    let started = Instant::now();
+    while let Err(status) = stage.nobodys_menu().await {
+        assert!(started.elapsed() < Duration::from_secs(10), "{status:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// SQLite's reads do not wait for a writer, so taps go on while another process writes.
