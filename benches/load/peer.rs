@@ -1,6 +1,7 @@
 //! The ceiling: this program started again as a server that does nothing but answer, with our
-//! program's allocator and runtime. tonic and axum as they come, no layers, nobody is asked who calls; messages are ready and go through
-//! prost's encoder. A tap is one raw read and one raw insert (`raw.rs`).
+//! program's allocator and runtime. tonic and axum as they come, no layers, nobody is asked who
+//! calls; messages are ready and go through prost's encoder. A tap is one raw read and one raw insert
+//! (`raw.rs`).
 
 use std::{
     convert::Infallible,

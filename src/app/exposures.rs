@@ -33,7 +33,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 pub struct Exposures {
     known: Known,
     waiting: Mutex<Vec<Exposure>>,
-    /// Notes of the next transaction: fewer, after one took too long.
+    /// Notes of the next transaction: fewer, after one that failed.
     next: AtomicUsize,
 }
 
@@ -89,8 +89,8 @@ impl Exposures {
 const WAYS: usize = 8;
 
 /// Marks that were seen, as many as there is room for, and maybe forgotten for others: who is noted
-/// again is written once all the same. It is asked of each item of each answer, and any cache that
-/// keeps its keys costs several times as much.
+/// again is written once all the same. It is asked of each item of each answer; a cache that kept its
+/// keys took a tenth of a page of capsules.
 #[derive(Debug)]
 struct Known {
     sets: Box<[Set]>,

@@ -204,7 +204,7 @@ impl Seen {
             let last = self.last.as_ref().map_or(0, |(last, _)| *last);
             if number > last {
                 // A leap of the sequence: what is further back than that is given up.
-                let back = if last == 0 { BACK } else { LEAP };
+                let back = self.last.as_ref().map_or(BACK, |_| LEAP);
                 let first = (last + 1).max(number - back);
                 self.skipped.extend((first..number).map(|gap| (gap, now)));
                 self.last = Some((number, changed));

@@ -210,8 +210,9 @@ impl Refused {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let again = self.again.load(Ordering::Relaxed);
         let next = now + 1_000_000;
-        let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
-        let tells = now >= again && self.again.compare_exchange(again, next, set, seen).is_ok();
+        let relaxed = Ordering::Relaxed;
+        let set = || self.again.compare_exchange(again, next, relaxed, relaxed);
+        let tells = now >= again && set().is_ok();
         tells.then(|| self.calls.swap(0, Ordering::Relaxed))
     }
 }
