@@ -56,10 +56,10 @@ pub struct Rule {
 impl Rule {
     /// The places where the rule holds, `most` at most.
     pub fn search(&self, hits: &Hits, most: usize, work: &mut Work) -> Vec<Hit> {
-        let anchors = hits.of(self.all[0]);
-        if anchors.is_empty() {
+        if self.all.iter().any(|&part| hits.of(part).is_empty()) {
             return Vec::new();
         }
+        let anchors = hits.of(self.all[0]);
         let mut parts: Vec<Cursor> = self.all[1..]
             .iter()
             .map(|&s| Cursor::new(hits.of(s)))

@@ -329,12 +329,16 @@ impl Db<DatabaseTransaction> {
         Ok(())
     }
 
-    /// Until this transaction ends, a lock that another keeps for longer than a moment is a
-    /// conflict. SQLite's one writer waits for none.
-    pub async fn wait_briefly(&self) -> Result<()> {
+    /// For a transaction of many callers that finds all it reads by its keys, until it ends: a lock
+    /// that another keeps for longer than a moment is a conflict, and plans are kept, for to make one
+    /// takes longer than to run it; by indexes, for who was planned on a table that was new would
+    /// read all of it. SQLite's one writer waits for no lock, and its plans are kept anyway.
+    pub async fn of_many(&self) -> Result<()> {
         if self.0.get_database_backend() == DbBackend::Postgres {
-            let briefly = "SET LOCAL lock_timeout = '100ms'";
-            self.0.execute_unprepared(briefly).await?;
+            let settings = "SET LOCAL lock_timeout = '100ms'; \
+                            SET LOCAL plan_cache_mode = force_generic_plan; \
+                            SET LOCAL enable_seqscan = off";
+            self.0.execute_unprepared(settings).await?;
         }
         Ok(())
     }

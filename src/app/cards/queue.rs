@@ -16,8 +16,10 @@ use crate::{
     store,
 };
 
-/// Cards of one transaction.
-const TOGETHER: usize = 32;
+/// How many cards one transaction may have. Few numbers: each number of rows is a statement of its
+/// own, and a connection keeps only so many prepared.
+const TOGETHER: [usize; 8] = [1, 2, 4, 8, 12, 16, 24, MOST];
+const MOST: usize = 32;
 /// How long a transaction may take to begin, and to end: it has no caller's deadline.
 const LONGEST: Duration = Duration::from_secs(10);
 /// Transactions at once: while one waits for PostgreSQL the other is judged. On SQLite the second
@@ -73,8 +75,7 @@ impl Creations {
     }
 
     /// The oldest that somebody still waits for, of each merchant one: two could both be the last
-    /// that there is room for. A power of two of them: each number of rows is a statement of its
-    /// own, and a connection keeps only so many prepared.
+    /// that there is room for.
     fn take(&self) -> Vec<Waiting> {
         let mut queue = self.queue();
         queue.waiting.retain(|waits| !waits.told.is_closed());
@@ -83,12 +84,13 @@ impl Creations {
         for (place, waits) in queue.waiting.iter().enumerate() {
             let request = waits.creation.asked().map(|asked| (asked.caller, asked.id));
             let again = request.is_some_and(|request| requests.contains(&request));
-            if places.len() < TOGETHER && !again && merchants.insert(waits.creation.merchant()) {
+            if places.len() < MOST && !again && merchants.insert(waits.creation.merchant()) {
                 requests.extend(request);
                 places.push(place);
             }
         }
-        places.truncate(places.len().checked_ilog2().map_or(0, |log| 1 << log));
+        let together = TOGETHER.iter().rfind(|&&number| number <= places.len());
+        places.truncate(together.copied().unwrap_or(0));
         let mut place = 0;
         let taken = queue.waiting.extract_if(.., |_| {
             place += 1;
@@ -140,7 +142,7 @@ impl App {
         }
         let creations: Vec<_> = waiting.iter().map(|waits| waits.creation.clone()).collect();
         let creating = async {
-            tx.wait_briefly().await?;
+            tx.of_many().await?;
             self.create_in(tx, &creations).await
         };
         let created = timeout(LONGEST, creating).await;
