@@ -20,10 +20,12 @@ use crate::{
 const CLIENTS: usize = 32;
 /// More than there is time for.
 const CARDS: u64 = 200_000;
+/// So that none of them has more cards than it may.
+pub const MERCHANTS: u64 = CARDS / 10;
 
 /// `CreateCard`, 32 at once.
 pub async fn create(args: &Args, engine: Engine) {
-    let world = World::new(args, engine, args.merchants).await;
+    let world = World::new(args, engine, MERCHANTS).await;
     let twin = world.twin();
     let server = world.serve();
     println!(
@@ -31,7 +33,7 @@ pub async fn create(args: &Args, engine: Engine) {
         engine.name(),
         durable(&world).await
     );
-    let requests = Requests::Once(cards(args.merchants), Rc::new(Cell::new(0)));
+    let requests = Requests::Once(cards(), Rc::new(Cell::new(0)));
     let load = Load {
         length: 200..=800,
         ..serving::load(args, &world, &server, CREATE_CARD, requests, CLIENTS)
@@ -76,12 +78,12 @@ async fn durable(world: &World) -> &'static str {
     }
 }
 
-fn cards(merchants: u64) -> Rc<Vec<Vec<u8>>> {
+fn cards() -> Rc<Vec<Vec<u8>>> {
     let ambient = Ambient::system();
     let request = |n| {
         let request = pb::CreateCardRequest {
             request_id: ambient.uuid().to_string(),
-            ..template::create_card(&merchant(n % merchants), &format!("made-{n}"))
+            ..template::create_card(&merchant(n % MERCHANTS), &format!("made-{n}"))
         };
         request.encode_to_vec()
     };

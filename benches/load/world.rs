@@ -98,7 +98,7 @@ impl World {
         Process::start(command, &self.file("ours.log"))
     }
 
-    fn settings(&self) -> [(&'static str, String); 9] {
+    fn settings(&self) -> [(&'static str, String); 8] {
         let text = str::to_owned;
         [
             ("STORE_URL", self.url.clone()),
@@ -113,7 +113,6 @@ impl World {
             ("ROLES", text("serve,intake")),
             // Tokens are fetched before they are tapped.
             ("TOKENS__SERVED_TTL_SECONDS", text("3600")),
-            ("CARDS__PER_MERCHANT", text("1000")),
         ]
     }
 
