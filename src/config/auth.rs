@@ -75,6 +75,10 @@ impl Auth {
     }
 
     pub(super) fn check(&self, grpc_on_loopback: bool) -> Result<(), Error> {
+        if !self.jwks_url.is_empty() {
+            // Also where it is not asked: it is printed.
+            parse_url(&self.jwks_url).map_err(|why| Error::refused("auth.jwks_url", why))?;
+        }
         match self.mode {
             Mode::Off if grpc_on_loopback => Ok(()),
             Mode::Off => Err(Error::refused(

@@ -47,12 +47,15 @@ impl Telemetry {
 
     pub(super) fn check(&self) -> Result<(), Error> {
         let good = |text: &str| {
-            Url::parse(text).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host())
+            Url::parse(text).is_ok_and(|url| {
+                let anonymous = url.username().is_empty() && url.password().is_none();
+                matches!(url.scheme(), "http" | "https") && url.has_host() && anonymous
+            })
         };
         match self.otlp_endpoint() {
             Some(text) if !good(text) => Err(Error::refused(
                 "telemetry.otlp_endpoint",
-                "must be an http or https URL",
+                "must be an http or https URL without user or password",
             )),
             _ => Ok(()),
         }

@@ -1,6 +1,6 @@
 //! `store_url`: which stores there are, and what of the URL may be printed.
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
@@ -21,8 +21,36 @@ pub(super) fn check(url: &str) -> Result<(), &'static str> {
         };
     }
     match Url::parse(url) {
-        Ok(url) if is_postgres(&url) && url.has_host() => Ok(()),
+        Ok(url) if is_postgres(&url) && url.has_host() => parameters(&url),
         _ => Err("must be sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE"),
+    }
+}
+
+/// The driver would log what it does not know, which may be a password that is spelled wrong.
+fn parameters(url: &Url) -> Result<(), &'static str> {
+    const TLS: [&str; 6] = [
+        "disable",
+        "allow",
+        "prefer",
+        "require",
+        "verify-ca",
+        "verify-full",
+    ];
+    let known = |(key, value): (Cow<str>, Cow<str>)| match &*key {
+        "sslmode" => TLS.contains(&&*value),
+        "statement-cache-capacity" => value.parse::<u32>().is_ok(),
+        "sslrootcert" | "sslcert" | "sslkey" | "host" | "port" | "dbname" | "user" | "password"
+        | "application_name" | "options" => true,
+        _ => false,
+    };
+    if url.query_pairs().all(known) {
+        Ok(())
+    } else {
+        Err(
+            "its parameters may be sslmode (disable, allow, prefer, require, verify-ca or \
+             verify-full), sslrootcert, sslcert, sslkey, statement-cache-capacity, host, port, \
+             dbname, user, password, application_name and options",
+        )
     }
 }
 
@@ -76,6 +104,7 @@ mod tests {
             "sqlite:a.db?mode=rwc",
             "postgres://u:p@h/d",
             "postgresql://h/d",
+            "postgres://h/d?sslmode=verify-full&sslrootcert=%2Fca.pem&password=p",
         ] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
@@ -85,6 +114,8 @@ mod tests {
             "sqlite::memory:",
             "sqlite://",
             "postgres:d",
+            "postgres://u@h/d?pasword=hunter2",
+            "postgres://u@h/d?sslmode=hunter2",
         ] {
             assert!(check(bad).is_err(), "{bad}");
         }

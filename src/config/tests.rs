@@ -250,6 +250,14 @@ fn every_rule_names_its_key() {
             &[("TELEMETRY__OTLP_ENDPOINT", "collector:4317")],
         ),
         (
+            "telemetry.otlp_endpoint",
+            &[("TELEMETRY__OTLP_ENDPOINT", "http://u:hunter2@collector")],
+        ),
+        (
+            "auth.jwks_url",
+            &[("AUTH__JWKS_URL", "https://u:hunter2@issuer")],
+        ),
+        (
             "serving.max_age_seconds",
             &[("SERVING__MAX_AGE_SECONDS", "0")],
         ),

@@ -238,7 +238,9 @@ pub fn avatar_uri(input: &str) -> Result<String, &'static str> {
     }
     // What the parser would drop or turn round without a word.
     let repaired = |c: char| c.is_control() || c.is_whitespace() || c == '\\';
-    if input.len() > MAX_AVATAR_URI || input.contains(repaired) || !input.contains("://") {
+    let host = input.split_once("://").map(|(_, host)| host);
+    let hosted = host.is_some_and(|host| !host.starts_with('/'));
+    if input.len() > MAX_AVATAR_URI || input.contains(repaired) || !hosted {
         return Err(RULE);
     }
     let url = Url::parse(input).map_err(|_| RULE)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Micros, Violation, appeal::span};
 
-/// What every merchant begins with (`brief.md`, Sanctions).
+/// What every merchant begins with.
 pub const INITIAL: u8 = 12;
 
 /// What made the balance change.

@@ -64,6 +64,9 @@ pub struct Limits {
     /// HTTP/2: resets that a peer's mistakes may cost us before its connection is closed
     /// (RUSTSEC-2024-0003).
     pub max_local_error_reset_streams: usize,
+    /// HTTP/2: calls cancelled before we come to them, at most, before the connection is closed
+    /// (CVE-2023-44487). Who brings many people's calls may cancel all streams at once.
+    pub max_pending_accept_reset_streams: usize,
     /// HTTP/2: frames without work (all but HEADERS and DATA) that a peer may send
     /// at once before its connection is closed. Every KiB that we write gives one back.
     pub idle_frames: u32,
@@ -98,6 +101,7 @@ impl Default for Limits {
             max_concurrent_streams: 128,
             max_header_list_bytes: 16 * 1024,
             max_local_error_reset_streams: 256,
+            max_pending_accept_reset_streams: 256,
             idle_frames: 1_000,
             idle_frames_per_second: 100,
             idle_frames_per_call: 10,
@@ -240,6 +244,7 @@ fn http(protocol: Protocol, limits: &Limits, tasks: Tasks) -> auto::Builder<Task
         .max_concurrent_streams(limits.max_concurrent_streams)
         .max_header_list_size(limits.max_header_list_bytes)
         .max_local_error_reset_streams(limits.max_local_error_reset_streams)
+        .max_pending_accept_reset_streams(limits.max_pending_accept_reset_streams)
         .keep_alive_interval(limits.keepalive_interval)
         .keep_alive_timeout(limits.keepalive_timeout)
         .initial_stream_window_size(limits.stream_window_bytes)

@@ -297,6 +297,9 @@ pub(super) async fn migrate(db: &DatabaseConnection, around: Around, now: Micros
         advisory_lock(&tx, MIGRATION_LOCK).await?;
     }
     Migrator::up(&tx, None).await?;
+    // SQLite begins even where it may not write, and would go on without a word.
+    tx.execute_unprepared("UPDATE meta SET name = name WHERE 1 = 0")
+        .await?;
     let tx = Db(tx, around);
     tx.make_event_days(now).await?;
     if tx.programs_page("", 1).await?.is_empty() {

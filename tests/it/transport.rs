@@ -36,6 +36,7 @@ const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
+const CANCEL: u32 = 8;
 const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
@@ -341,6 +342,33 @@ async fn a_large_answer_pays_for_its_window_updates() {
             peer.send(WINDOW_UPDATE, 0, stream, &length).await;
         }
     }
+}
+
+/// Calls from this one on, each cancelled at once.
+fn cancelled(first: u32, calls: u32) -> Vec<u8> {
+    let call = |n| {
+        let stream = (first + n) * 2 + 1;
+        let open = frame(HEADERS, END_STREAM | END_HEADERS, stream, &request("/at"));
+        let cancel = frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes());
+        [open, cancel].concat()
+    };
+    (0..calls).flat_map(call).collect()
+}
+
+#[tokio::test]
+async fn who_cancels_many_calls_keeps_the_others_and_a_flood_ends_the_connection() {
+    let server = Server::start(Protocol::Grpc, Limits::default()).await;
+    let mut peer = Peer::connect(&server).await;
+    peer.get(1, "/at").await;
+    peer.0.write_all(&cancelled(1, 120)).await.unwrap();
+    peer.get(999, "/at").await;
+    let good = |frame: &Frame| frame.kind == GOAWAY || frame.stream == 999 && frame.ends();
+    assert_eq!(peer.until(good).await.stream, 999);
+
+    let mut peer = Peer::connect(&server).await;
+    let _ = peer.0.write_all(&cancelled(0, 20_000)).await;
+    let goaway = peer.until(|frame| frame.kind == GOAWAY).await;
+    assert_eq!(goaway.error(), ENHANCE_YOUR_CALM);
 }
 
 #[tokio::test]

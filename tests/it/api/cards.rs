@@ -121,6 +121,7 @@ async fn avatars_are_https_and_name_nobody() {
         "https://user@example.com/a.png",
         "https://user:pw@example.com/a.png",
         "https://",
+        "https:///example.com/a.png",
         "//example.com/a.png",
         &format!("https://example.com/{}", "a".repeat(2048)),
         // Longer once it is percent-encoded.

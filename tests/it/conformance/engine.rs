@@ -123,6 +123,18 @@ async fn an_exhausted_pool_is_unavailable_in_time(engine: Engine) {
     store.begin().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_file_that_may_only_be_read_is_no_store() {
+    let s = Stage::new(Engine::Sqlite).await;
+    let options = options(&format!("{}?mode=ro", s.scratch.url));
+    let opened = Store::open(&options).await;
+    let e = match opened {
+        Ok(store) => store.migrate(NOW).await.unwrap_err(),
+        Err(e) => e,
+    };
+    assert!(e.is_unavailable(), "{e}");
+}
+
 async fn an_exhausted_pool_leaves_the_ping_its_connection(engine: Engine) {
     let s = Stage::new(engine).await;
     let mut options = options(&s.scratch.url);
