@@ -25,7 +25,7 @@
 //! | `--seconds S` | of each measurement, after a quarter of that unmeasured | 3 |
 //! | `--rounds N` | of each side | 5 |
 //! | `--store sqlite\|postgres` | only on this one | both, PostgreSQL where `TEST_DATABASE_URL` is set |
-//! | `--merchants N`, `--many N` | merchants of a world, and of a large one | 1000, 1000000 |
+//! | `--merchants N`, `--many N` | merchants of a world (`card` has 20,000), and of a large one | 1000, 1000000 |
 //! | `--viewers N` | viewers; fewer meet their hold-outs for the first time less often | 1000 |
 //! | `--at-once N`, `--connections N` | calls under way, over so many connections | 64, 4 |
 //! | `--set MINGPIAN_KEY=VALUE` | a setting of our server; may be repeated | |

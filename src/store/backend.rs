@@ -332,10 +332,10 @@ impl Db<DatabaseTransaction> {
         Ok(())
     }
 
-    /// For a transaction of many callers that finds all it reads by its keys, until it ends: a lock
-    /// that another keeps for longer than a moment is a conflict, and plans are kept, for to make one
-    /// takes longer than to run it; by indexes, for who was planned on a table that was new would
-    /// read all of it. SQLite's one writer waits for no lock, and its plans are kept anyway.
+    /// For a transaction of many callers that finds all it reads by keys, until it ends. A lock that
+    /// another keeps for longer than a moment is a conflict. Plans are kept, because to make one takes
+    /// longer than to run it, and go by indexes, because one that was made for an empty table would
+    /// read all of it. SQLite's one writer waits for no lock, and keeps its plans anyway.
     pub async fn of_many(&self) -> Result<()> {
         if self.0.get_database_backend() == DbBackend::Postgres {
             let settings = "SET LOCAL lock_timeout = '100ms'; \
